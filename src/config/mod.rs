@@ -1,0 +1,214 @@
+//! From TOML to types that can't be wrong. Knows nothing of databases: what only a live database can tell (which tables a
+//! pattern matches, whether columns fit) is `sites::binding` and `check`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::Predicate;
+
+mod secret;
+
+pub use secret::Secret;
+
+/// A whole, validated configuration: exactly one hub, distinct names, every policy known, every filter parsed.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub daemon: Daemon,
+    /// The hub first, then the clients in the order of the file.
+    pub sites: Vec<SiteConfig>,
+    /// In order; where several patterns match a table, the last wins key by key (presets come first).
+    pub tables: Vec<TableRule>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    pub state_dir: PathBuf,
+    /// None: no status page.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Rows per second that a first copy or a reconcile reads from one site; None: no limit.
+    pub copy_rows_per_second_max: Option<u32>,
+    pub batch_rows_max: usize,
+    pub batch_bytes_max: usize,
+    pub chunk_rows_max: usize,
+    pub connect_timeout: Duration,
+    /// How long one of our transactions waits for a lock at a site before it gives way.
+    pub lock_wait: Duration,
+    pub after_apply_repeat: Duration,
+    /// Conflicts are kept that long.
+    pub conflict_days: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Hub,
+    Client,
+}
+
+#[derive(Clone, Debug)]
+pub struct SiteConfig {
+    pub name: String,
+    pub role: Role,
+    pub endpoint: Endpoint,
+    pub tls: Tls,
+    pub prefix: Prefix,
+    /// Where this site differs, by shared table name.
+    pub tables: BTreeMap<String, SiteTableRule>,
+}
+
+/// Where a site's database is.
+#[derive(Clone, Debug)]
+pub enum Endpoint {
+    MySql(Server),
+    Postgres(Server),
+    Sqlite { path: PathBuf },
+}
+
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub host: Host,
+    pub user: String,
+    pub password: Option<Secret>,
+    pub database: String,
+    /// PostgreSQL only; `public` when not given.
+    pub schema: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    Tcp { name: String, port: u16 },
+    Socket(PathBuf),
+}
+
+#[derive(Clone, Debug)]
+pub struct Tls {
+    pub mode: TlsMode,
+    pub ca_file: Option<PathBuf>,
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// No TLS. The default over a socket and loopback only.
+    Off,
+    /// The server's certificate and name are verified. The default otherwise.
+    VerifyFull,
+    /// The certificate is verified, its name is not.
+    VerifyCa,
+}
+
+/// What stands before table names at a site, as in Drupal's settings.php; `schema.` in it names another schema.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prefix {
+    pub default: String,
+    pub by_table: BTreeMap<String, String>,
+}
+
+impl Prefix {
+    /// The site's name for a shared table.
+    pub fn apply(&self, table: &str) -> String {
+        format!("{}{table}", self.by_table.get(table).unwrap_or(&self.default))
+    }
+}
+
+/// Where a site differs in one table.
+#[derive(Clone, Debug, Default)]
+pub struct SiteTableRule {
+    /// The table's name at the site, prefix included.
+    pub name: Option<String>,
+    /// Shared column name to the site's column name.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// One `[[table]]` entry, or one of a preset's. None: not said here, an earlier rule or the default counts.
+#[derive(Clone, Debug, Default)]
+pub struct TableRule {
+    /// A name, or a pattern with `*` and `?` that is matched against the hub's tables (their names without prefix).
+    pub name: String,
+    /// From a preset: no error when the hub has no such table.
+    pub optional: bool,
+    pub key: Option<Vec<String>>,
+    pub filter: Option<Filter>,
+    pub direction: Option<Direction>,
+    pub exclude: Option<Vec<String>>,
+    pub secret: Option<Vec<String>>,
+    pub urgent: Option<bool>,
+    pub conflict: BTreeMap<String, ColumnPolicy>,
+    pub delete: Option<DeletePolicy>,
+    pub insert: Option<InsertPolicy>,
+    pub unique: Option<UniquePolicy>,
+    pub initial: Option<Initial>,
+    pub after_apply: Option<Vec<AfterApply>>,
+    pub references: Option<BTreeMap<String, String>>,
+    pub fuse_rows: Option<u64>,
+    pub fuse_percent: Option<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// As written, for messages and for SQL.
+    pub text: String,
+    pub predicate: Predicate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Both,
+    /// Local writes at clients are not taken: reverted, or kept where they are.
+    FromHub {
+        keep: bool,
+    },
+}
+
+/// What decides a conflict on a column. `default` in `conflict` stands for every column not named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnPolicy {
+    LastWriterWins,
+    HubWins,
+    Max,
+    Min,
+    Quarantine,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletePolicy {
+    DeleteWins,
+    UpdateWins,
+}
+
+/// Two sites insert the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertPolicy {
+    /// The key means the same thing everywhere (a session id): merge column by column.
+    Merge,
+    /// The key is a number that each site gives out: hold the later row apart.
+    Quarantine,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UniquePolicy {
+    Quarantine,
+    /// A pattern with `{value}` and `{site}`.
+    Rename(String),
+}
+
+/// Rows that differ when a site is first copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Initial {
+    Hub,
+    Newest { column: String },
+    Quarantine,
+}
+
+/// An after-apply statement: SQL text with `{table}` names and `:column` parameters taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AfterApply(pub Vec<AfterApplyPiece>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AfterApplyPiece {
+    Sql(String),
+    /// A table without its prefix.
+    Table(String),
+    Column(String),
+}

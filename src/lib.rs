@@ -1,0 +1,8 @@
+//! rosterd: one roster of people, many databases. See docs/ARCHITECTURE.md for the code map and the invariants.
+//!
+//! Data flows one way; each folder may import only what stands above it in this list, and its own
+//! (`tests/architecture.rs` holds the code to it).
+
+pub mod config;
+pub mod model;
+pub mod sites;

@@ -1,0 +1,22 @@
+//! Values, tables, changes, transactions, positions and versions: the words that every other folder speaks.
+//!
+//! Nothing here does I/O, reads a clock or knows an engine. A value has exactly one canonical form, so two sites hold
+//! the same value if and only if the two `Value`s are equal, whatever engines they came from.
+
+mod change;
+mod codec;
+mod column;
+mod marker;
+mod predicate;
+mod table;
+mod value;
+mod version;
+
+pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction};
+pub use codec::{Malformed, Reader, Writer};
+pub use column::{Charset, ColumnType, Family, Fit, Refusal};
+pub use marker::{MarkerId, MarkerKind, Payload, SentRow, WriteKind};
+pub use predicate::{Comparison, Operand, Predicate};
+pub use table::{Column, ForeignKey, SiteColumn, SiteTable, Table, TableId, UniqueKey};
+pub use value::{Date, DateTime, Decimal, Key, Value};
+pub use version::{Dot, Fingerprint, Life, SiteId, fingerprint};

@@ -1,0 +1,78 @@
+//! Shared tables as the roster sees them, and as each site has them.
+
+use std::sync::Arc;
+
+use super::{ColumnType, Family};
+
+/// A shared table's number in the ledger. It never changes and is never given to another table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableId(pub u16);
+
+/// A table that the configuration shares between sites, under its name at the hub without prefix.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub id: TableId,
+    pub name: String,
+    /// Every shared column, key columns included. A column's index here is its number in images and in the ledger.
+    pub columns: Vec<Column>,
+    /// Indexes of the key's columns.
+    pub key: Vec<usize>,
+    /// Its rows go before those of other tables.
+    pub urgent: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: String,
+    /// The canonical family that values of this column have in the ledger.
+    pub family: Family,
+    /// Never shown, not even where values are asked for (password hashes, session ids).
+    pub secret: bool,
+}
+
+impl Table {
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name)
+    }
+}
+
+/// How one site has a shared table.
+#[derive(Clone, Debug)]
+pub struct SiteTable {
+    pub table: Arc<Table>,
+    /// MySQL family: the database; PostgreSQL: the schema; SQLite: `main`.
+    pub schema: String,
+    pub name: String,
+    /// For each column of `table`: the site's column, or None where the site has none.
+    pub columns: Vec<Option<SiteColumn>>,
+    /// Other unique keys, as lists of the site's column names.
+    pub unique: Vec<UniqueKey>,
+}
+
+#[derive(Clone, Debug)]
+pub struct SiteColumn {
+    pub name: String,
+    pub ty: ColumnType,
+    /// Place in the table at the site, counted from 0 over all its columns.
+    pub ordinal: usize,
+    pub nullable: bool,
+}
+
+/// A unique key or constraint other than the primary key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UniqueKey {
+    pub name: String,
+    pub columns: Vec<String>,
+    /// Compares text without regard to case.
+    pub case_insensitive: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    pub name: String,
+    pub columns: Vec<String>,
+    pub parent: String,
+    pub parent_columns: Vec<String>,
+    /// Deletes or changes children by itself (CASCADE, SET NULL, SET DEFAULT).
+    pub cascades: bool,
+}
