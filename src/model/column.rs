@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Value;
+
 /// The canonical form that a shared column's values have in the ledger, whatever types the sites give it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -104,4 +106,27 @@ pub enum Fit {
     /// Some values would be refused, for the reason given.
     Sometimes(String),
     Never(String),
+}
+
+impl ColumnType {
+    /// The canonical family of this type's values; None for an unsupported one.
+    pub fn family(&self) -> Option<Family> {
+        todo!("see the conformance table")
+    }
+}
+
+/// The canonical form in `family` of a value that a site's column holds, without loss.
+pub fn canonical(_value: Value, _family: Family) -> Result<Value, Refusal> {
+    todo!()
+}
+
+/// The form in which a canonical value is written into a column of type `ty`, such that reading it back and making it
+/// canonical gives the same value.
+pub fn fit(_value: &Value, _ty: &ColumnType) -> Result<Value, Refusal> {
+    todo!()
+}
+
+/// Whether every value that a column of type `from` can hold fits one of type `to`.
+pub fn compare_types(_from: &ColumnType, _to: &ColumnType) -> Fit {
+    todo!()
 }

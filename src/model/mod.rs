@@ -14,7 +14,7 @@ mod version;
 
 pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction};
 pub use codec::{Malformed, Reader, Writer};
-pub use column::{Charset, ColumnType, Family, Fit, Refusal};
+pub use column::{Charset, ColumnType, Family, Fit, Refusal, canonical, compare_types, fit};
 pub use marker::{MarkerId, MarkerKind, Payload, SentRow, WriteKind};
 pub use predicate::{Comparison, Operand, Predicate};
 pub use table::{Column, ForeignKey, SiteColumn, SiteTable, Table, TableId, UniqueKey};
