@@ -4,5 +4,7 @@
 //! (`tests/architecture.rs` holds the code to it).
 
 pub mod config;
+pub mod ledger;
 pub mod model;
+pub mod resolve;
 pub mod sites;
