@@ -3,6 +3,8 @@
 //! Data flows one way; each folder may import only what stands above it in this list, and its own
 //! (`tests/architecture.rs` holds the code to it).
 
+pub mod apply;
+pub mod capture;
 pub mod config;
 pub mod ledger;
 pub mod model;
