@@ -10,3 +10,7 @@ pub mod ledger;
 pub mod model;
 pub mod resolve;
 pub mod sites;
+
+mod mutation;
+#[cfg(test)]
+mod schedules;

@@ -8,6 +8,7 @@ pub mod follow;
 pub mod intake;
 mod net;
 pub mod reconcile;
+pub mod recover;
 mod watch;
 
 pub use intake::{Report, absorb};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio::sync::oneshot;
 
 use super::chunk::Chunk;
-use crate::model::{MarkerId, TableId};
+use crate::model::{Image, Key, MarkerId, TableId};
 
 #[derive(Default)]
 pub struct Watch {
@@ -25,6 +25,23 @@ impl Watch {
         if let Some(sender) = self.waiting.remove(&marker) {
             let _ = sender.send(());
         }
+    }
+
+    /// A scan begins a chunk; ask before writing its low watermark.
+    pub fn open_chunk(&mut self, chunk: Chunk) {
+        self.chunk = Some(chunk);
+    }
+
+    /// The open chunk's rows have been read; `last`: the table has no more.
+    pub fn fill_chunk(&mut self, rows: Vec<(Key, Image)>, last: bool) {
+        if let Some(chunk) = &mut self.chunk {
+            chunk.fill(rows, last);
+        }
+    }
+
+    /// A chunk is between its watermarks.
+    pub fn has_chunk(&self) -> bool {
+        self.chunk.is_some()
     }
 
     /// The chunk is given up: the log or a connection was lost in between.
