@@ -9,7 +9,8 @@ use super::error::Fault;
 use super::{Endpoint, Host, Server};
 
 const SCHEMES: [&str; 5] = ["mysql", "mariadb", "postgres", "postgresql", "sqlite"];
-const EXAMPLE: &str = "write it as mysql://rosterd@db1.example.net/main_db, postgres://rosterd@db1.example.net/main_db or sqlite:///path/to/file.db";
+const EXAMPLE: &str =
+    "write it as mysql://rosterd@db1.example.net/main_db, postgres://rosterd@db1.example.net/main_db or sqlite:///path/to/file.db";
 /// Who connects when the URL names nobody.
 const USER_DEFAULT: &str = "rosterd";
 
@@ -93,7 +94,10 @@ fn server(url: &Url, port: u16, socket: (&str, fn(&Path) -> bool), schema: &str)
         }
         let path = PathBuf::from(decoded(value)?);
         if !socket.1(&path) {
-            return Err(Fault::new(format!("`{name}` in the url is not an absolute path"), "name the socket as in /run/mysqld/mysqld.sock or /run/postgresql"));
+            return Err(Fault::new(
+                format!("`{name}` in the url is not an absolute path"),
+                "name the socket as in /run/mysqld/mysqld.sock or /run/postgresql",
+            ));
         }
         host = Some(Host::Socket(path));
     }
@@ -180,7 +184,9 @@ mod tests {
         assert_eq!((server.host, server.user.as_str()), (Host::Socket("/run/postgresql".into()), "rosterd"));
         let server = mysql("postgres://ann@/db?host=%2Frun%2Fa+b");
         assert_eq!((server.host, server.user.as_str()), (Host::Socket("/run/a+b".into()), "ann"));
-        for (text, path) in [("sqlite:///var/x%20y.db", "/var/x y.db"), ("sqlite:sites/nj.db", "/etc/rosterd/sites/nj.db"), ("sqlite:/a.db", "/a.db")] {
+        for (text, path) in
+            [("sqlite:///var/x%20y.db", "/var/x y.db"), ("sqlite:sites/nj.db", "/etc/rosterd/sites/nj.db"), ("sqlite:/a.db", "/a.db")]
+        {
             assert!(matches!(read(text), Endpoint::Sqlite { path: p } if p == Path::new(path)), "{text}");
         }
     }

@@ -26,6 +26,8 @@ pub struct Problem {
     pub place: String,
     pub cause: String,
     pub advice: String,
+    /// SQL text with a caret under the place in it, where that is known.
+    pub excerpt: Option<String>,
 }
 
 impl fmt::Display for Problem {
@@ -38,8 +40,9 @@ impl fmt::Display for Problem {
             write!(f, ": {}", self.place)?;
         }
         write!(f, ": {}; {}", self.cause, self.advice)?;
-        match &self.line {
-            Some((number, text)) if !text.is_empty() => write!(f, "\n  {number:>4} | {text}"),
+        match (&self.excerpt, &self.line) {
+            (Some(excerpt), _) => excerpt.lines().try_for_each(|line| write!(f, "\n       | {line}")),
+            (None, Some((number, text))) if !text.is_empty() => write!(f, "\n  {number:>4} | {text}"),
             _ => Ok(()),
         }
     }
@@ -54,11 +57,12 @@ fn joined(problems: &[Problem]) -> String {
 pub(super) struct Fault {
     pub cause: String,
     pub advice: String,
+    pub excerpt: Option<String>,
 }
 
 impl Fault {
     pub fn new(cause: impl Into<String>, advice: impl Into<String>) -> Fault {
-        Fault { cause: cause.into(), advice: advice.into() }
+        Fault { cause: cause.into(), advice: advice.into(), excerpt: None }
     }
 
     /// A word that is none of `known`: the nearest is named, or all of them when none is near.
@@ -106,7 +110,8 @@ impl<'a> Report<'a> {
     pub fn add(&mut self, span: Option<Range<usize>>, place: &str, fault: Fault) {
         let start = span.map(|s| s.start.min(self.text.len()));
         let line = start.map(|start| self.line(start));
-        let problem = Problem { file: self.file.clone(), line, place: place.into(), cause: fault.cause, advice: fault.advice };
+        let Fault { cause, advice, excerpt } = fault;
+        let problem = Problem { file: self.file.clone(), line, place: place.into(), cause, advice, excerpt };
         self.found.push((start.unwrap_or(usize::MAX), problem));
     }
 
