@@ -72,6 +72,13 @@ fn parse(text: &str) -> Result<Url, Fault> {
 
 /// The server that `url` names. `socket` is the query parameter that a socket's path is given in, and what tells one.
 fn server(url: &Url, port: u16, socket: (&str, fn(&Path) -> bool), schema: &str) -> Result<Server, Fault> {
+    if url.path().contains('@') {
+        // A password with an unescaped `/`: the URL standard takes the user for the host and the password for port and path.
+        return Err(Fault::new(
+            "there is an `@` after the host",
+            "write `/` as %2F and `@` as %40 in names; a password goes into password_file",
+        ));
+    }
     let database = decoded(url.path().strip_prefix('/').unwrap_or_default())?;
     if database.is_empty() || database.contains('/') {
         return Err(Fault::new("url names no database", EXAMPLE));
@@ -199,6 +206,7 @@ mod tests {
         assert!(fault("mysql://a@b/c?socket=x").contains("absolute path"));
         assert!(fault("mysql://a@b").contains("names no database"));
         assert!(fault("mysql://a@b:port/c").contains("invalid port number"));
+        assert!(fault("mysql://a:12/34@b").contains("`@` after the host"));
         assert!(fault("postgres:///db").contains("neither host nor socket"));
         assert!(fault("sqlite::memory:").contains("in memory"));
         assert!(fault("sqlite:").contains("names no file"));

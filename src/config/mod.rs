@@ -24,7 +24,7 @@ mod unknown;
 mod words;
 
 pub use error::{Error, Problem};
-pub use matching::{is_pattern, rule_for};
+pub use matching::{is_pattern, matches, rule_for};
 pub use secret::Secret;
 
 /// A whole, validated configuration: exactly one hub, distinct names, every policy known, every filter parsed.

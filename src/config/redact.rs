@@ -17,17 +17,24 @@ pub(super) fn redacted(line: &str) -> String {
     without_userinfo(&without_parameters(line))
 }
 
-/// Stars for the password between `//user:` and the last `@`, or for a port that is no number.
+/// Stars for the password between `//user:` and the last `@`, or for a port that is no number. A URL without its scheme
+/// is looked at in the same way.
 fn without_userinfo(line: &str) -> String {
-    let Some(start) = line.find("://").map(|at| at + 3) else { return line.into() };
+    let start = line.find("://").map(|at| at + 3).or_else(|| line.find('=').map(|at| at + 1));
+    let Some(start) = start.filter(|_| line.contains("://") || line.contains('@')) else { return line.into() };
     let (scheme, rest) = line.split_at(start);
     match (rest.rsplit_once('@'), rest.find(':')) {
         (Some((user, host)), Some(colon)) if colon < user.len() => format!("{scheme}{}:{STARS}@{host}", &user[..colon]),
-        (None, Some(colon)) if !rest[colon + 1..].starts_with(|c: char| c.is_ascii_digit()) && !rest[..colon].contains(['/', '"']) => {
+        (None, Some(colon)) if !is_port(&rest[colon + 1..]) && !rest[..colon].contains(['/', '"', '\'']) => {
             format!("{scheme}{}:{STARS}", &rest[..colon])
         }
         _ => line.into(),
     }
+}
+
+fn is_port(text: &str) -> bool {
+    let end = text.find(['/', '?', '"', '\'']).unwrap_or(text.len());
+    text[..end].bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Stars for `password=...` in a URL's query.
@@ -50,8 +57,10 @@ mod tests {
             "url = \"mysql://rosterd:hunter2@db1/x\"",
             "url = \"mysql://rosterd:hun@ter2@db1/x\"",
             "url = \"mysql://rosterd:hun/ter2@db1/x\"",
+            "url = \"rosterd:hunter2@db1/x\"",
             "url = \"mysql://rosterd:hunter2\"",
             "url = \"mysql://rosterd:hunter2/x\"",
+            "url = \"mysql://rosterd:2hunter2/x\"",
             "url = \"postgres://db/x?password=hunter2&a=b\"",
             "password = \"hunter2\"",
             "site.db-passwd = 'hunter2'",

@@ -65,7 +65,10 @@ fn section<'t, 'i>(root: &'t DeTable<'i>, name: &str, report: &mut Report<'_>) -
     let value = root.get(name)?;
     let table = value.get_ref().as_table();
     if table.is_none() {
-        let fault = Fault::new(format!("`{name}` is a {}", value.get_ref().type_str()), format!("write it as a section, [{name}]"));
+        let fault = Fault::new(
+            format!("`{name}` is not a section but of type {}", value.get_ref().type_str()),
+            format!("write it as a section, [{name}]"),
+        );
         report.add(Some(value.span()), "", fault);
     }
     table
