@@ -20,7 +20,7 @@ pub enum Value {
     Time(i64),
     /// Civil time in UTC.
     DateTime(DateTime),
-    /// Canonical JSON text: keys sorted, no white space.
+    /// Canonical JSON text: keys sorted, no white space, one spelling per number.
     Json(String),
 }
 
@@ -126,11 +126,10 @@ impl Value {
         Value::Text(text.into())
     }
 
-    /// Canonical JSON value of `text`, or None when it is not JSON.
-    /// Numbers keep their digits; object keys are sorted and the last of two equal keys counts, as in PostgreSQL's jsonb.
+    /// Canonical JSON value of `text`, or None when it is not JSON. Equal numbers get one spelling and keep all their
+    /// digits; object keys are sorted and the last of two equal keys counts, as in PostgreSQL's jsonb.
     pub fn json(text: &str) -> Option<Value> {
-        let parsed: serde_json::Value = serde_json::from_str(text).ok()?;
-        Some(Value::Json(parsed.to_string()))
+        super::json::canonical(text).map(Value::Json)
     }
 
     /// What kind of value it is, for messages.
