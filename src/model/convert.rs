@@ -14,8 +14,6 @@ const INEXACT: Refusal = Refusal("a number that has no exact form in this column
 const NOT_UTF8: Refusal = Refusal("bytes that are not UTF-8");
 const NOT_JSON: Refusal = Refusal("text that is not JSON");
 const NOT_A_DATE: Refusal = Refusal("not a date");
-const NOT_A_TIME: Refusal = Refusal("not a time");
-const NOT_MIDNIGHT: Refusal = Refusal("a time of day, for which the column has no room");
 const ZERO_DATE: Refusal = Refusal("a zero date");
 const TOO_FINE: Refusal = Refusal("a fraction of a second finer than the column keeps");
 const TOO_LONG: Refusal = Refusal("longer than the column");
@@ -54,9 +52,11 @@ const FIXED_BYTES_MAX: usize = 65_535;
 /// The canonical form in `family` of a value that a site's column holds, without loss. A reader gives the values of fixed
 /// columns as [`read`] does: text without the trailing spaces, bytes with the trailing zeros.
 pub fn canonical(value: Value, family: Family) -> Result<Value, Refusal> {
-    if value == Value::Null {
-        return Ok(value);
-    }
+    let value = match (value, family) {
+        (Value::Null, _) => return Ok(Value::Null),
+        (Value::Text(text), Family::Decimal | Family::Date | Family::Time | Family::DateTime) => unspelled(&text, family)?,
+        (value, _) => value,
+    };
     Ok(match family {
         Family::Integer => {
             let n = whole(&value)?;
@@ -78,9 +78,9 @@ pub fn canonical(value: Value, family: Family) -> Result<Value, Refusal> {
             Value::Json(text) => Value::Bytes(json::canonical(&text).ok_or(NOT_JSON)?.into_bytes()),
             _ => return Err(OTHER_KIND),
         },
-        Family::Date => Value::Date(date(value)?),
-        Family::Time => Value::Time(time(value)?),
-        Family::DateTime => Value::DateTime(date_time(value)?),
+        Family::Date => Value::Date(date(&value)?),
+        Family::Time => Value::Time(time(&value)?),
+        Family::DateTime => Value::DateTime(date_time(&value)?),
         Family::Json => match value {
             Value::Json(text) => Value::json(&text),
             value => Value::json(&text(value)?),
@@ -117,7 +117,7 @@ pub fn fit(value: &Value, ty: &ColumnType) -> Result<Value, Refusal> {
         ColumnType::Bytes { bytes_max, fixed } => {
             let bytes = match value {
                 Value::Bytes(bytes) => bytes.clone(),
-                value => label(value)?.into_bytes(),
+                value => words(value)?.into_bytes(),
             };
             match (bytes.len() as u64).cmp(bytes_max) {
                 std::cmp::Ordering::Greater => Err(TOO_LONG),
@@ -126,18 +126,19 @@ pub fn fit(value: &Value, ty: &ColumnType) -> Result<Value, Refusal> {
             }
         }
         ColumnType::Date { zero, span } => {
-            let date = date(value.clone())?;
+            let date = date(value)?;
             fit_moment(DateTime { date, us: 0 }, *zero, *span)?;
             Ok(Value::Date(date))
         }
-        ColumnType::Time { fraction, long } => fit_time(time(value.clone())?, *fraction, *long),
+        ColumnType::Time { fraction, long } => fit_time(time(value)?, *fraction, *long),
         ColumnType::DateTime { fraction, zero, span } => {
-            let moment = date_time(value.clone())?;
+            let moment = date_time(value)?;
             fit_moment(moment, *zero, *span)?;
             fit_fraction(moment.us, *fraction)?;
             Ok(Value::DateTime(moment))
         }
-        ColumnType::Enum(_) | ColumnType::Set(_) | ColumnType::Uuid | ColumnType::Json { .. } => fit_word(label(value)?, ty),
+        ColumnType::Enum(_) | ColumnType::Set(_) | ColumnType::Uuid => fit_word(text(value.clone())?, ty),
+        ColumnType::Json { doubles, nul } => fit_json(words(value)?, *doubles, *nul),
         ColumnType::Any => match value {
             Value::UInt(_) => Err(OUT_OF_RANGE),
             Value::Float(bits) => fit_float(f64::from_bits(*bits), Special::Infinity),
@@ -169,7 +170,6 @@ fn decimal(value: &Value) -> Result<Decimal, Refusal> {
         Value::Int(n) => Ok(Decimal::integer(*n)),
         Value::UInt(n) => Decimal::parse(&n.to_string()).ok_or(INEXACT),
         Value::Float(bits) => Decimal::parse(&f64::from_bits(*bits).to_string()).ok_or(INEXACT),
-        Value::Text(text) => Decimal::parse(text).filter(|d| d.as_str() == text).ok_or(Refusal("text that is not a decimal number")),
         _ => Err(OTHER_KIND),
     }
 }
@@ -196,8 +196,8 @@ fn text(value: Value) -> Result<String, Refusal> {
     }
 }
 
-/// Text, and JSON as its text: what a column of words can hold.
-fn label(value: &Value) -> Result<String, Refusal> {
+/// Text, and JSON as its text.
+fn words(value: &Value) -> Result<String, Refusal> {
     match value {
         Value::Json(text) => Ok(text.clone()),
         value => text(value.clone()),
@@ -209,35 +209,43 @@ fn spelled(value: &Value) -> Result<String, Refusal> {
     match value {
         Value::Decimal(d) => Ok(d.as_str().into()),
         Value::Date(_) | Value::Time(_) | Value::DateTime(_) => Ok(value.reveal()),
-        value => label(value),
+        value => words(value),
     }
 }
 
-fn date(value: Value) -> Result<Date, Refusal> {
+/// The value that [`spelled`] made the text of. A decimal number or a date is read in that one spelling only.
+fn unspelled(text: &str, family: Family) -> Result<Value, Refusal> {
+    match family {
+        Family::Decimal => Decimal::parse(text).filter(|d| d.as_str() == text).map(Value::Decimal),
+        Family::Date => Date::parse(text).map(Value::Date),
+        Family::Time => parse_time(text).map(Value::Time),
+        _ => DateTime::parse(text).map(Value::DateTime),
+    }
+    .ok_or(Refusal("text that is not a value of the column's kind in its one spelling"))
+}
+
+fn date(value: &Value) -> Result<Date, Refusal> {
     match value {
-        Value::Date(date) if date.plausible() => Ok(date),
+        Value::Date(date) if date.plausible() => Ok(*date),
         Value::DateTime(moment) if moment.us == 0 && moment.date.plausible() => Ok(moment.date),
-        Value::DateTime(_) => Err(NOT_MIDNIGHT),
-        Value::Text(text) => Date::parse(&text).ok_or(NOT_A_DATE),
+        Value::DateTime(_) => Err(Refusal("a time of day, for which the column has no room")),
         Value::Date(_) => Err(NOT_A_DATE),
         _ => Err(OTHER_KIND),
     }
 }
 
-fn time(value: Value) -> Result<i64, Refusal> {
-    let us = match value {
-        Value::Time(us) => us,
-        Value::Text(text) => parse_time(&text).ok_or(NOT_A_TIME)?,
-        _ => return Err(OTHER_KIND),
-    };
-    if (-LONG_TIME_MAX_US..=LONG_TIME_MAX_US).contains(&us) { Ok(us) } else { Err(NOT_A_TIME) }
+fn time(value: &Value) -> Result<i64, Refusal> {
+    match value {
+        Value::Time(us) if (-LONG_TIME_MAX_US..=LONG_TIME_MAX_US).contains(us) => Ok(*us),
+        Value::Time(_) => Err(Refusal("a time that no column can hold")),
+        _ => Err(OTHER_KIND),
+    }
 }
 
-fn date_time(value: Value) -> Result<DateTime, Refusal> {
+fn date_time(value: &Value) -> Result<DateTime, Refusal> {
     match value {
-        Value::DateTime(moment) if moment.plausible() => Ok(moment),
-        Value::Date(date) if date.plausible() => Ok(DateTime { date, us: 0 }),
-        Value::Text(text) => DateTime::parse(&text).ok_or(NOT_A_DATE),
+        Value::DateTime(moment) if moment.plausible() => Ok(*moment),
+        Value::Date(date) if date.plausible() => Ok(DateTime { date: *date, us: 0 }),
         Value::DateTime(_) | Value::Date(_) => Err(NOT_A_DATE),
         _ => Err(OTHER_KIND),
     }
@@ -338,16 +346,17 @@ fn fit_word(text: String, ty: &ColumnType) -> Result<Value, Refusal> {
                 });
             if canonical { Ok(Value::Text(text)) } else { Err(Refusal("text that is not a UUID in lower case")) }
         }
-        ColumnType::Json { doubles, nul } => {
-            let canonical = json::canonical(&text).ok_or(NOT_JSON)?;
-            if canonical != text {
-                return Err(Refusal("JSON text that the column would respell"));
-            }
-            if *doubles && !json::numbers_are_doubles(&text) {
-                return Err(INEXACT);
-            }
-            if !nul && json::has_nul(&text) { Err(NUL) } else { Ok(Value::Json(text)) }
-        }
         _ => Err(OTHER_KIND),
     }
+}
+
+fn fit_json(text: String, doubles: bool, nul: bool) -> Result<Value, Refusal> {
+    let canonical = json::canonical(&text).ok_or(NOT_JSON)?;
+    if canonical != text {
+        return Err(Refusal("JSON text that the column would respell"));
+    }
+    if doubles && !json::numbers_are_doubles(&text) {
+        return Err(INEXACT);
+    }
+    if !nul && json::has_nul(&text) { Err(NUL) } else { Ok(Value::Json(text)) }
 }

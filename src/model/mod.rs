@@ -16,6 +16,9 @@ mod table;
 mod value;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction};
 pub use civil::parse_time;
 pub use codec::{Malformed, Reader, Writer};
