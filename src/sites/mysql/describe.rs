@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::connect::{Flavor, Session, literal, number, text};
-use crate::model::{Charset, ColumnType, ForeignKey, SiteColumn, UniqueKey};
+use crate::model::{Charset, ColumnType, ForeignKey, SiteColumn, Span, Special, UniqueKey, ZeroDates};
 use crate::sites::{ColumnDescription, MARKER_TABLE, Result, TableDescription};
 
 type Named = (String, String);
@@ -60,6 +60,7 @@ fn unfit(schema: &str, name: &str, kind: &str, engine: &str) -> Option<(String, 
 
 async fn add_columns(session: &mut Session, list: &str, tables: &mut BTreeMap<Named, TableDescription>) -> Result<()> {
     let json = json_checks(session, list).await?;
+    let timestamps = timestamps(session);
     let sql = format!(
         "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, COLLATION_NAME, \
          CHARACTER_MAXIMUM_LENGTH, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, \
@@ -71,9 +72,10 @@ async fn add_columns(session: &mut Session, list: &str, tables: &mut BTreeMap<Na
             [0, 1, 2, 3, 4, 5, 6].map(|i| text(&mut row, i).unwrap_or_default());
         let [chars, bytes, digits, scale, fraction] = [7, 8, 9, 10, 11].map(|i| number(&mut row, i).unwrap_or(0));
         let [nullable, extra, default] = [12, 13, 14].map(|i| text(&mut row, i).unwrap_or_default());
-        let declared = Declared { flavor: session.flavor, data_type, column_type, charset, chars, bytes, digits, scale, fraction };
+        let declared =
+            Declared { flavor: session.flavor, data_type, column_type, charset, chars, bytes, digits, scale, fraction, timestamps };
         let is_json = json.iter().any(|(s, t, clause)| *s == schema && *t == table && clause.contains(&format!("`{name}`")));
-        let ty = if is_json { ColumnType::Json } else { declared.column_type() };
+        let ty = if is_json { ColumnType::Json { doubles: false, nul: true } } else { declared.column_type() };
         let Some(description) = tables.get_mut(&(schema, table)) else { continue };
         let extra = extra.to_ascii_uppercase();
         // `DEFAULT_GENERATED` is an expression as default, not a computed column.
@@ -104,6 +106,14 @@ async fn json_checks(session: &mut Session, list: &str) -> Result<Vec<(String, S
     Ok(rows.into_iter().map(|mut row| <(String, String, String)>::from([0, 1, 2].map(|i| text(&mut row, i).unwrap_or_default()))).collect())
 }
 
+/// MariaDB's TIMESTAMP has 32 bits for what comes after 1970 from 11.5 on.
+fn timestamps(session: &Session) -> Span {
+    match session.flavor {
+        Flavor::MariaDb if session.version >= (11, 5, 0) => Span::UNIX_32_BITS,
+        _ => Span::UNIX_31_BITS,
+    }
+}
+
 fn is_case_insensitive(collation: &str) -> bool {
     collation.ends_with("_ci") || collation.contains("_ci_")
 }
@@ -119,6 +129,7 @@ struct Declared {
     digits: u64,
     scale: u64,
     fraction: u64,
+    timestamps: Span,
 }
 
 impl Declared {
@@ -136,8 +147,8 @@ impl Declared {
             "bigint" => int(64),
             "bit" => ColumnType::Bit { bits: self.digits as u8 },
             "decimal" | "numeric" => ColumnType::Decimal { digits: Some((self.digits as u16, self.scale as u16)) },
-            "float" => ColumnType::Float32,
-            "double" => ColumnType::Float64,
+            "float" => ColumnType::Float32(Special::Finite),
+            "double" => ColumnType::Float64(Special::Finite),
             "char" => self.text(|charset| ColumnType::Char { chars: self.chars as u32, charset }),
             "varchar" => self.text(|charset| ColumnType::Text { chars_max: Some(self.chars as u32), bytes_max: self.bytes, charset }),
             "tinytext" | "text" | "mediumtext" | "longtext" => {
@@ -145,14 +156,14 @@ impl Declared {
             }
             "binary" => ColumnType::Bytes { bytes_max: self.bytes, fixed: true },
             "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => ColumnType::Bytes { bytes_max: self.bytes, fixed: false },
-            "date" => ColumnType::Date { zero: true },
+            "date" => ColumnType::Date { zero: ZeroDates::Parts, span: Span::YEARS_0_TO_9999 },
             "time" => ColumnType::Time { fraction, long: true },
-            "datetime" => ColumnType::DateTime { fraction, zero: true, years: (0, 9999) },
-            "timestamp" => ColumnType::DateTime { fraction, zero: true, years: (1970, 2038) },
+            "datetime" => ColumnType::DateTime { fraction, zero: ZeroDates::Parts, span: Span::YEARS_0_TO_9999 },
+            "timestamp" => ColumnType::DateTime { fraction, zero: ZeroDates::Whole, span: self.timestamps },
             "year" => ColumnType::Year,
             "enum" => self.text(|_| ColumnType::Enum(labels(&self.column_type))),
             "set" => self.text(|_| ColumnType::Set(labels(&self.column_type))),
-            "json" if self.flavor == Flavor::MySql => ColumnType::Json,
+            "json" if self.flavor == Flavor::MySql => ColumnType::Json { doubles: true, nul: true },
             "uuid" => ColumnType::Uuid,
             _ => ColumnType::Unsupported(self.column_type.clone()),
         }

@@ -91,8 +91,8 @@ impl Wire {
             ColumnType::Decimal { digits: Some((digits, scale)) } => {
                 self.code == NEWDECIMAL && self.meta == u16::from_le_bytes([*digits as u8, *scale as u8])
             }
-            ColumnType::Float32 => self.code == FLOAT,
-            ColumnType::Float64 => self.code == DOUBLE,
+            ColumnType::Float32(_) => self.code == FLOAT,
+            ColumnType::Float64(_) => self.code == DOUBLE,
             ColumnType::Char { .. } | ColumnType::Uuid | ColumnType::Bytes { fixed: true, .. } => self.code == STRING,
             ColumnType::Text { .. } | ColumnType::Bytes { fixed: false, .. } => matches!(self.code, VARCHAR | VAR_STRING | BLOB),
             ColumnType::Date { .. } => matches!(self.code, DATE | NEWDATE),
@@ -101,7 +101,7 @@ impl Wire {
             ColumnType::Year => self.code == YEAR,
             ColumnType::Enum(_) => self.code == ENUM,
             ColumnType::Set(_) => self.code == SET,
-            ColumnType::Json => matches!(self.code, JSON | BLOB),
+            ColumnType::Json { .. } => matches!(self.code, JSON | BLOB),
             _ => false,
         }
     }
@@ -141,8 +141,8 @@ impl Wire {
                 let [digits, scale] = self.meta.to_le_bytes();
                 decimal(bytes, digits.into(), scale.into())?
             }
-            ColumnType::Float32 => Value::float(f32::from_le_bytes(bytes.try_into().map_err(|_| SHORT_IMAGE)?).into()),
-            ColumnType::Float64 => Value::float(f64::from_le_bytes(bytes.try_into().map_err(|_| SHORT_IMAGE)?)),
+            ColumnType::Float32(_) => Value::float(f32::from_le_bytes(bytes.try_into().map_err(|_| SHORT_IMAGE)?).into()),
+            ColumnType::Float64(_) => Value::float(f64::from_le_bytes(bytes.try_into().map_err(|_| SHORT_IMAGE)?)),
             ColumnType::Char { charset, .. } => Value::Text(values::trimmed(values::stored_text(bytes, *charset)?)),
             ColumnType::Text { charset, .. } => Value::Text(values::stored_text(bytes, *charset)?),
             ColumnType::Bytes { bytes_max, fixed } => values::padded(bytes.to_vec(), *bytes_max, *fixed),
@@ -162,8 +162,8 @@ impl Wire {
                 n => labels.get(n - 1).ok_or("an ENUM index without a label")?.clone(),
             }),
             ColumnType::Set(labels) => Value::Text(set(little(bytes), labels)),
-            ColumnType::Json if self.code == JSON => values::json(&jsonb_text(bytes)?)?,
-            ColumnType::Json => values::json(&values::utf8(bytes.to_vec())?)?,
+            ColumnType::Json { .. } if self.code == JSON => values::json(&jsonb_text(bytes)?)?,
+            ColumnType::Json { .. } => values::json(&values::utf8(bytes.to_vec())?)?,
             _ => return Err("a column of a type that is not replicated"),
         })
     }

@@ -28,8 +28,8 @@ pub(super) fn from_wire(value: Wire, ty: &ColumnType) -> Decoded {
         (Wire::NULL, _) => Value::Null,
         (Wire::Int(n), ColumnType::Int { .. } | ColumnType::Year | ColumnType::Bool) => Value::Int(n),
         (Wire::UInt(n), ColumnType::Int { .. } | ColumnType::Year | ColumnType::Bool) => Value::unsigned(n),
-        (Wire::Float(x), ColumnType::Float32) => Value::float(f64::from(x)),
-        (Wire::Double(x), ColumnType::Float64) => Value::float(x),
+        (Wire::Float(x), ColumnType::Float32(_)) => Value::float(f64::from(x)),
+        (Wire::Double(x), ColumnType::Float64(_)) => Value::float(x),
         (Wire::Date(y, mo, d, h, mi, s, us), _) => {
             let date = Date { year: y.into(), month: mo, day: d };
             match ty {
@@ -53,7 +53,7 @@ fn from_bytes(bytes: Vec<u8>, ty: &ColumnType) -> Decoded {
         ColumnType::Decimal { .. } => decimal(std::str::from_utf8(&bytes).map_err(|_| ALIEN)?)?,
         ColumnType::Char { .. } => Value::Text(trimmed(utf8(bytes)?)),
         ColumnType::Text { .. } | ColumnType::Enum(_) | ColumnType::Set(_) | ColumnType::Uuid => Value::Text(utf8(bytes)?),
-        ColumnType::Json => json(&utf8(bytes)?)?,
+        ColumnType::Json { .. } => json(&utf8(bytes)?)?,
         _ => return Err(ALIEN),
     })
 }
