@@ -4,17 +4,27 @@
 //! the same value if and only if the two `Value`s are equal, whatever engines they came from.
 
 mod change;
+mod civil;
 mod codec;
 mod column;
+mod compare;
+mod convert;
+mod json;
 mod marker;
 mod predicate;
 mod table;
 mod value;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction};
+pub use civil::parse_time;
 pub use codec::{Malformed, Reader, Writer};
-pub use column::{Charset, ColumnType, Family, Fit, Refusal, canonical, compare_types, fit};
+pub use column::{Charset, ColumnType, Family, Fit, Refusal, Span, Special, ZeroDates};
+pub use compare::compare_types;
+pub use convert::{canonical, fit, read};
 pub use marker::{MarkerId, MarkerKind, Payload, SentRow, WriteKind};
 pub use predicate::{Comparison, Operand, Predicate};
 pub use table::{Column, ForeignKey, SiteColumn, SiteTable, Table, TableId, UniqueKey};

@@ -20,7 +20,7 @@ pub enum Value {
     Time(i64),
     /// Civil time in UTC.
     DateTime(DateTime),
-    /// Canonical JSON text: keys sorted, no white space.
+    /// Canonical JSON text: keys sorted, no white space, one spelling per number.
     Json(String),
 }
 
@@ -126,11 +126,10 @@ impl Value {
         Value::Text(text.into())
     }
 
-    /// Canonical JSON value of `text`, or None when it is not JSON.
-    /// Numbers keep their digits; object keys are sorted and the last of two equal keys counts, as in PostgreSQL's jsonb.
+    /// Canonical JSON value of `text`, or None when it is not JSON. Equal numbers get one spelling and keep all their
+    /// digits; object keys are sorted and the last of two equal keys counts, as in PostgreSQL's jsonb.
     pub fn json(text: &str) -> Option<Value> {
-        let parsed: serde_json::Value = serde_json::from_str(text).ok()?;
-        Some(Value::Json(parsed.to_string()))
+        super::json::canonical(text).map(Value::Json)
     }
 
     /// What kind of value it is, for messages.
@@ -159,7 +158,8 @@ impl Value {
         }
     }
 
-    /// Order of two values of one column, for the policies `max`, `min` and for filters. None with NULL or across kinds.
+    /// Order of two values of one column, for the policies `max`, `min` and for filters; numbers of different kinds compare
+    /// as numbers. None with NULL or across other kinds.
     pub fn compare(&self, other: &Value) -> Option<Ordering> {
         use Value::*;
         Some(match (self, other) {
@@ -168,11 +168,12 @@ impl Value {
             (Int(_), UInt(_)) => Ordering::Less,
             (UInt(_), Int(_)) => Ordering::Greater,
             (Float(a), Float(b)) => f64::from_bits(*a).total_cmp(&f64::from_bits(*b)),
-            (Float(a), Int(b)) => f64::from_bits(*a).total_cmp(&(*b as f64)),
-            (Int(a), Float(b)) => (*a as f64).total_cmp(&f64::from_bits(*b)),
             (Decimal(a), Decimal(b)) => a.cmp(b),
-            (Decimal(a), Int(b)) => a.cmp(&super::Decimal::integer(*b)),
-            (Int(a), Decimal(b)) => super::Decimal::integer(*a).cmp(b),
+            (Float(_), Int(_) | UInt(_) | Decimal(_)) | (Int(_) | UInt(_) | Decimal(_), Float(_)) => {
+                self.as_double()?.total_cmp(&other.as_double()?)
+            }
+            (Decimal(a), Int(_) | UInt(_)) => a.cmp(&other.as_decimal()?),
+            (Int(_) | UInt(_), Decimal(b)) => self.as_decimal()?.cmp(b),
             (Text(a), Text(b)) | (Json(a), Json(b)) => a.cmp(b),
             (Bytes(a), Bytes(b)) => a.cmp(b),
             (Date(a), Date(b)) => a.cmp(b),
@@ -180,6 +181,26 @@ impl Value {
             (DateTime(a), DateTime(b)) => a.cmp(b),
             _ => return None,
         })
+    }
+}
+
+impl Value {
+    fn as_double(&self) -> Option<f64> {
+        Some(match self {
+            Value::Int(n) => *n as f64,
+            Value::UInt(n) => *n as f64,
+            Value::Float(bits) => f64::from_bits(*bits),
+            Value::Decimal(d) => d.0.parse().ok()?,
+            _ => return None,
+        })
+    }
+
+    fn as_decimal(&self) -> Option<Decimal> {
+        match self {
+            Value::Int(n) => Some(Decimal::integer(*n)),
+            Value::UInt(n) => Some(Decimal(n.to_string())),
+            _ => None,
+        }
     }
 }
 
