@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use crate::model::{Charset, ColumnType, ForeignKey, SiteColumn, UniqueKey};
+use crate::model::{Charset, ColumnType, ForeignKey, SiteColumn, Span, Special, UniqueKey, ZeroDates};
 use crate::sites::{ColumnDescription, MARKER_TABLE, TableDescription};
 
 use super::triggers::{CHANGELOG_TABLE, OURS};
@@ -269,16 +269,16 @@ pub fn column_type(declared: &str, strict: bool) -> ColumnType {
         return bytes;
     }
     if has("REAL") || has("FLOA") || has("DOUB") {
-        return ColumnType::Float64;
+        return ColumnType::Float64(Special::Infinity);
     }
     match name {
         "BOOL" | "BOOLEAN" => ColumnType::Bool,
         "YEAR" | "BIT" => integer,
         "DECIMAL" | "DEC" | "NUMERIC" | "NUMBER" | "MONEY" => ColumnType::Decimal { digits: kept_digits(&upper) },
-        "DATE" => ColumnType::Date { zero: true },
+        "DATE" => ColumnType::Date { zero: ZeroDates::Parts, span: Span::YEARS_0_TO_9999 },
         "TIME" => ColumnType::Time { fraction: 6, long: true },
-        "DATETIME" | "TIMESTAMP" | "TIMESTAMPTZ" => ColumnType::DateTime { fraction: 6, zero: true, years: (0, 9999) },
-        "JSON" => ColumnType::Json,
+        "DATETIME" | "TIMESTAMP" | "TIMESTAMPTZ" => ColumnType::DateTime { fraction: 6, zero: ZeroDates::Parts, span: Span::YEARS_0_TO_9999 },
+        "JSON" => ColumnType::Json { doubles: false, nul: true },
         "UUID" | "GUID" | "UNIQUEIDENTIFIER" => ColumnType::Uuid,
         "BINARY" | "VARBINARY" | "BYTEA" => bytes,
         _ => ColumnType::Unsupported(format!("{declared}: SQLite gives it NUMERIC affinity, which changes text that looks like a number")),
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(column_type("decimal(10,2)", false), ColumnType::Decimal { digits: Some((10, 2)) });
         assert_eq!(column_type("DECIMAL(30,4)", false), ColumnType::Decimal { digits: Some((15, 4)) });
         assert_eq!(column_type("numeric", false), ColumnType::Decimal { digits: None });
-        assert_eq!(column_type("double precision", false), ColumnType::Float64);
+        assert!(matches!(column_type("double precision", false), ColumnType::Float64(_)));
         assert_eq!(column_type("", false), ColumnType::Any);
         assert!(matches!(column_type("STRING", false), ColumnType::Unsupported(_)));
         assert!(matches!(column_type("ANY", false), ColumnType::Unsupported(_)));

@@ -97,12 +97,12 @@ fn decode(stored: ValueRef<'_>, ty: &ColumnType) -> Result<Value, &'static str> 
         (_, S::Null) => Value::Null,
         (T::Decimal { .. }, S::Integer(n)) => Value::Decimal(Decimal::integer(n)),
         (T::Decimal { .. }, S::Real(x)) => Value::Decimal(shortest(x).ok_or("an infinite number in a decimal column")?),
-        (T::Json, S::Integer(n)) => Value::json(&n.to_string()).ok_or("a number that is not JSON")?,
-        (T::Json, S::Real(x)) => shortest(x).and_then(|d| Value::json(d.as_str())).ok_or("a number that is not JSON")?,
-        (T::Json, S::Text(text)) => Value::json(unicode(text)?).ok_or("text that is not JSON in a JSON column")?,
+        (T::Json { .. }, S::Integer(n)) => Value::json(&n.to_string()).ok_or("a number that is not JSON")?,
+        (T::Json { .. }, S::Real(x)) => shortest(x).and_then(|d| Value::json(d.as_str())).ok_or("a number that is not JSON")?,
+        (T::Json { .. }, S::Text(text)) => Value::json(unicode(text)?).ok_or("text that is not JSON in a JSON column")?,
         (T::Int { .. } | T::Bool | T::Bit { .. } | T::Year | T::Any, S::Integer(n)) => Value::Int(n),
-        (T::Float32 | T::Float64, S::Integer(n)) if n.abs() < 1 << 53 => Value::float(n as f64),
-        (T::Float32 | T::Float64 | T::Any, S::Real(x)) => Value::float(x),
+        (T::Float32(_) | T::Float64(_), S::Integer(n)) if n.abs() < 1 << 53 => Value::float(n as f64),
+        (T::Float32(_) | T::Float64(_) | T::Any, S::Real(x)) => Value::float(x),
         (T::Text { .. } | T::Char { .. } | T::Uuid | T::Any | T::Enum(_) | T::Set(_), S::Text(text)) => Value::Text(unicode(text)?.into()),
         (T::Bytes { .. }, S::Text(bytes)) | (T::Bytes { .. } | T::Any, S::Blob(bytes)) => Value::Bytes(bytes.into()),
         (T::Date { .. }, S::Text(text)) => Value::Date(date(unicode(text)?).ok_or("text that is not a date in a date column")?),
@@ -142,7 +142,7 @@ pub fn encode(value: &Value, ty: &ColumnType) -> Result<Raw, &'static str> {
         (Value::Date(d), _) => Raw::Text(d.to_string().into_bytes()),
         (Value::DateTime(t), _) => Raw::Text(t.to_string().into_bytes()),
         (Value::Time(us), _) => Raw::Text(spell_clock(*us).into_bytes()),
-        (Value::Json(s), T::Json) if s.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+        (Value::Json(s), T::Json { .. }) if s.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
             let raw = number(s).ok_or("a JSON number with more digits than SQLite's NUMERIC keeps")?;
             if decode(raw.stored(), ty).as_ref() != Ok(value) {
                 return Err("a JSON number whose spelling SQLite's NUMERIC does not keep");
@@ -181,19 +181,7 @@ fn digits(text: &str, length: usize) -> Option<u32> {
 
 /// `YYYY-MM-DD`; month and day may be zero.
 fn date(text: &str) -> Option<Date> {
-    let mut parts = text.splitn(3, '-');
-    let year = digits(parts.next()?, 4)?;
-    let month = digits(parts.next()?, 2)?;
-    let day = digits(parts.next()?, 2)?;
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let days = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        0..=12 => 31,
-        _ => return None,
-    };
-    (day <= days).then_some(Date { year: year as i32, month: month as u8, day: day as u8 })
+    Date::parse(text).filter(|date| date.year >= 0 && (date.is_day() || date.has_zero()))
 }
 
 /// `[-]H..:MM[:SS[.ffffff]]`
@@ -234,6 +222,7 @@ fn spell_clock(us: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sites::sqlite::describe::column_type;
     use rusqlite::Connection;
 
     /// Through a real column of that declared type and back.
@@ -258,7 +247,7 @@ mod tests {
 
     #[test]
     fn dates_times_and_json_come_back_as_they_went() {
-        let ty = ColumnType::DateTime { fraction: 6, zero: true, years: (0, 9999) };
+        let ty = column_type("DATETIME", false);
         for text in ["2024-02-29 23:59:59.000001", "0000-00-00 00:00:00", "1970-01-01 00:00:00"] {
             let value = Value::DateTime(datetime(text).unwrap());
             assert_eq!(through("DATETIME", &ty, &value), Ok(value), "{text}");
@@ -269,9 +258,9 @@ mod tests {
         assert_eq!(through("TIME", &ColumnType::Time { fraction: 6, long: true }, &long), Ok(long));
         for text in ["{\"a\":1.10}", "17", "-2.5", "\"007\"", "null"] {
             let value = Value::json(text).unwrap();
-            assert_eq!(through("JSON", &ColumnType::Json, &value), Ok(value), "{text}");
+            assert_eq!(through("JSON", &column_type("JSON", false), &value), Ok(value), "{text}");
         }
-        assert!(encode(&Value::json("1.10").unwrap(), &ColumnType::Json).is_err());
+        assert!(encode(&Value::json("0.12345678901234567890123").unwrap(), &column_type("JSON", false)).is_err());
     }
 
     #[test]
@@ -282,7 +271,7 @@ mod tests {
         assert!(decode(ValueRef::Blob(b"a"), &text).is_err());
         assert!(decode(ValueRef::Text(b"x"), &ColumnType::Int { bits: 64, unsigned: false }).is_err());
         assert!(encode(&Value::UInt(u64::MAX), &ColumnType::Int { bits: 64, unsigned: false }).is_err());
-        assert!(encode(&Value::float(f64::NAN), &ColumnType::Float64).is_err());
+        assert!(encode(&Value::float(f64::NAN), &column_type("REAL", false)).is_err());
         let bytes = ColumnType::Bytes { bytes_max: 9, fixed: false };
         assert_eq!(decode(ValueRef::Text(b"O:3:\"\0*\0\""), &bytes), Ok(Value::Bytes(b"O:3:\"\0*\0\"".to_vec())));
     }
