@@ -3,6 +3,14 @@
 //! Data flows one way; each folder may import only what stands above it in this list, and its own
 //! (`tests/architecture.rs` holds the code to it).
 
+pub mod apply;
+pub mod capture;
 pub mod config;
+pub mod ledger;
 pub mod model;
+pub mod resolve;
 pub mod sites;
+
+mod mutation;
+#[cfg(test)]
+mod schedules;

@@ -7,8 +7,24 @@ use std::time::Duration;
 
 use crate::model::Predicate;
 
+mod after_apply;
+mod endpoint;
+mod error;
+mod filter;
+mod load;
+mod matching;
+mod preset;
+mod raw;
+mod redact;
+mod rule;
 mod secret;
+mod site;
+mod sql;
+mod unknown;
+mod words;
 
+pub use error::{Error, Problem};
+pub use matching::{is_pattern, matches, rule_for};
 pub use secret::Secret;
 
 /// A whole, validated configuration: exactly one hub, distinct names, every policy known, every filter parsed.
@@ -34,6 +50,7 @@ pub struct Daemon {
     pub connect_timeout: Duration,
     /// How long one of our transactions waits for a lock at a site before it gives way.
     pub lock_wait: Duration,
+    /// How long after a batch its after-apply statements are run once more; zero: they are not.
     pub after_apply_repeat: Duration,
     /// Conflicts are kept that long.
     pub conflict_days: u32,
@@ -76,7 +93,11 @@ pub struct Server {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
-    Tcp { name: String, port: u16 },
+    Tcp {
+        name: String,
+        port: u16,
+    },
+    /// MySQL family: the socket itself; PostgreSQL: the folder that it is in, as libpq's `host` has it.
     Socket(PathBuf),
 }
 

@@ -87,20 +87,23 @@ pub trait LogReader: Send {
     async fn acknowledge(&mut self, site: SiteId, position: &Position) -> Result<()>;
 }
 
-/// The two ways to a site: what people wait for is never queued behind bulk.
+/// The ways to a site: what people wait for is never queued behind bulk, and watermarks behind neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
     Urgent,
     Bulk,
+    /// Watermarks and the marker table's upkeep. It is opened first: its lock is what a second daemon meets.
+    Control,
 }
 
 impl Lane {
-    pub const ALL: [Lane; 2] = [Lane::Urgent, Lane::Bulk];
+    pub const ALL: [Lane; 3] = [Lane::Urgent, Lane::Bulk, Lane::Control];
 
     pub fn name(self) -> &'static str {
         match self {
             Lane::Urgent => "urgent",
             Lane::Bulk => "bulk",
+            Lane::Control => "control",
         }
     }
 }

@@ -1,0 +1,76 @@
+-- The ledger's format 1. One writer; readers (status of a stopped daemon) open it read-only.
+
+-- format, ledger id, order and marker numbers given out so far
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE site (
+    id          INTEGER PRIMARY KEY,        -- never given to another site: dots name it
+    name        TEXT NOT NULL UNIQUE,
+    role        TEXT NOT NULL,              -- hub, client
+    identity    TEXT,                       -- which database it was when last seen
+    position    TEXT,                       -- captured up to here; NULL: not yet
+    counter     INTEGER NOT NULL DEFAULT 0, -- of the last dot
+    captured_us INTEGER,                    -- commit time of the last captured transaction
+    seen_us     INTEGER                     -- when its log was last read, by the daemon's clock
+);
+
+CREATE TABLE shared_table (
+    id      INTEGER PRIMARY KEY,            -- never given to another table
+    name    TEXT NOT NULL UNIQUE,
+    key     TEXT NOT NULL,                  -- JSON list of column names
+    columns TEXT NOT NULL                   -- JSON list; a column's place is its number, for good
+);
+
+-- How far a site's table is known: absent means not yet.
+CREATE TABLE site_table (
+    site           INTEGER NOT NULL,
+    tbl            INTEGER NOT NULL,
+    mode           TEXT NOT NULL,           -- first, gap, restored
+    phase          TEXT NOT NULL,           -- waiting, scanning, sweeping, done
+    generation     INTEGER NOT NULL,
+    cursor         BLOB,                    -- key of the last row scanned
+    swept          INTEGER NOT NULL DEFAULT 0,
+    rows_read      INTEGER NOT NULL DEFAULT 0,
+    rows_estimated INTEGER NOT NULL DEFAULT 0,
+    started_us     INTEGER,
+    finished_us    INTEGER,
+    stopped        TEXT,                    -- why nothing is captured from or applied to it
+    PRIMARY KEY (site, tbl)
+) WITHOUT ROWID;
+
+CREATE TABLE row (
+    id     INTEGER PRIMARY KEY,
+    tbl    INTEGER NOT NULL,
+    key    BLOB NOT NULL,
+    record BLOB NOT NULL,                   -- life, registers, what sites hold instead
+    open   INTEGER NOT NULL,                -- some site is owed it
+    UNIQUE (tbl, key)
+);
+CREATE INDEX row_open ON row (id) WHERE open = 1;
+
+CREATE TABLE conflict (
+    id      INTEGER PRIMARY KEY,
+    at_us   INTEGER NOT NULL,               -- when it was decided
+    kind    TEXT NOT NULL,
+    tbl     INTEGER NOT NULL,
+    key     BLOB NOT NULL,
+    winner  INTEGER NOT NULL,
+    loser   INTEGER NOT NULL,
+    lost    BLOB NOT NULL                   -- column numbers and the values that lost
+);
+CREATE INDEX conflict_at ON conflict (at_us);
+
+CREATE TABLE quarantine (
+    site     INTEGER NOT NULL,
+    row      INTEGER NOT NULL,
+    tbl      INTEGER NOT NULL,
+    key      BLOB NOT NULL,
+    kind     TEXT NOT NULL,                 -- unique, reference, data, value, apart
+    reason   TEXT NOT NULL,
+    since_us INTEGER NOT NULL,
+    tries    INTEGER NOT NULL,
+    PRIMARY KEY (site, row)
+) WITHOUT ROWID;

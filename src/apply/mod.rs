@@ -1,0 +1,41 @@
+//! From what a site is owed to rows at the site.
+//!
+//! [`take`] makes a job of what has been owed longest, [`Job::batch`] is what the site is asked to do, and [`settle`] says
+//! what its answer means. All decisions are plain functions on the ledger; [`lane`] is the loop around them that talks to the site.
+
+mod after_apply;
+pub mod lane;
+mod settle;
+mod take;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use after_apply::{Template, TemplatePiece};
+pub use settle::{Retry, settle};
+pub use take::{Limits, take};
+
+use crate::ledger::RowId;
+use crate::model::{MarkerId, SentRow, SiteId, SiteTable, TableId};
+use crate::sites::Batch;
+
+/// A site as apply works with it.
+pub struct Target {
+    pub site: SiteId,
+    pub name: String,
+    pub tables: HashMap<TableId, TargetTable>,
+}
+
+pub struct TargetTable {
+    pub table: Arc<SiteTable>,
+    pub after_apply: Vec<Template>,
+}
+
+/// A batch on its way, and the rows of the ledger that it stands for.
+pub struct Job {
+    pub marker: MarkerId,
+    pub rows: Vec<(RowId, SentRow)>,
+    pub batch: Batch,
+    /// Commit time at its source of the latest value of each row, microseconds since 1970; 0: not known.
+    pub committed_us: Vec<i64>,
+}

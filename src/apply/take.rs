@@ -1,0 +1,152 @@
+//! Making a batch: the rows owed longest, closed over the source transactions that they took part in.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::{Job, Target};
+use crate::ledger::{Lane as Queue, Ledger, QuarantineKind, Result, RowId};
+use crate::model::{Key, Payload, Refusal, SiteTable, Value, WriteKind, fit};
+use crate::resolve::{Row, Write, owed, sent_row};
+use crate::sites::{Batch, Lane, RowWrite, Statement};
+
+/// Bounds of one batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub rows_max: usize,
+    pub bytes_max: usize,
+    /// A source transaction leaves whole up to this many rows in one batch.
+    pub closure_rows_max: usize,
+    /// The bulk lane helps with live changes when more than this many wait.
+    pub backlog_rows: usize,
+    /// Markers removed at the site by one batch.
+    pub forget_max: usize,
+}
+
+impl Limits {
+    pub fn new(rows_max: usize, bytes_max: usize) -> Limits {
+        Limits { rows_max, bytes_max, closure_rows_max: rows_max * 8, backlog_rows: rows_max * 4, forget_max: 64 }
+    }
+}
+
+struct Picked {
+    id: RowId,
+    since: u64,
+    row: Row,
+    write: Write,
+    key: Key,
+    rows: RowWrite,
+}
+
+/// Takes the next batch for a site out of the ledger's queues; None when nothing can be written there now.
+pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, now_us: i64) -> Result<Option<Job>> {
+    let mut picked: Vec<Picked> = Vec::new();
+    let mut met: HashSet<RowId> = HashSet::new();
+    let (mut bytes, mut companions) = (0, VecDeque::new());
+    loop {
+        let full = picked.len() >= limits.rows_max || bytes >= limits.bytes_max;
+        let id = match companions.pop_front() {
+            Some(id) if picked.len() < limits.closure_rows_max => id,
+            Some(_) => continue,
+            None if full => break,
+            None => match next(ledger, target, lane, limits) {
+                Some(id) => id,
+                None => break,
+            },
+        };
+        if !met.insert(id) {
+            continue;
+        }
+        if let Some(row) = pick(ledger, target, id, now_us)? {
+            bytes += row.rows.columns.iter().map(|(_, value)| value.weight()).sum::<usize>();
+            companions.extend(ledger.companions(&row.row).into_iter().filter(|id| !met.contains(id)));
+            picked.push(row);
+        }
+    }
+    if picked.is_empty() {
+        return Ok(None);
+    }
+    picked.sort_by_key(|picked| picked.since);
+    job(ledger, target, picked, limits).map(Some)
+}
+
+fn next(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits) -> Option<RowId> {
+    let site = target.site;
+    match lane {
+        Lane::Urgent | Lane::Control => ledger.pop(site, Queue::Urgent).or_else(|| ledger.pop(site, Queue::Live)),
+        Lane::Bulk => {
+            let backlog = ledger.queues(site).is_some_and(|queues| queues.len(Queue::Live) > limits.backlog_rows);
+            ledger.pop(site, Queue::Bulk).or_else(|| if backlog { ledger.pop(site, Queue::Live) } else { None })
+        }
+    }
+}
+
+fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<Option<Picked>> {
+    let site = target.site;
+    if ledger.is_quarantined(site, id) || ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) {
+        return Ok(None);
+    }
+    let Some((table, key, row)) = ledger.load_id(id)? else { return Ok(None) };
+    let (Some(at_site), Some(shared)) = (target.tables.get(&table), ledger.shared(table)) else { return Ok(None) };
+    if ledger.progress(site, table).stopped.is_some() {
+        return Ok(None);
+    }
+    let Some(view) = shared.roster.sites.iter().find(|view| view.id == site) else { return Ok(None) };
+    let sent = ledger.under_way(site).and_then(|under_way| under_way.sent(id));
+    let Some(write) = owed(&row, view, sent) else { return Ok(None) };
+    match row_write(&at_site.table, &key, &row, &write) {
+        Ok(rows) => {
+            let since = row.held(site).map_or(0, |held| held.since);
+            Ok(Some(Picked { id, since, row, write, key, rows }))
+        }
+        Err((column, refusal)) => {
+            let name = at_site.table.columns[column].as_ref().map_or("", |c| c.name.as_str());
+            let reason = format!("column {name}: {refusal}");
+            ledger.quarantine(site, id, table, &key, QuarantineKind::Value, &reason, now_us)?;
+            tracing::warn!(site = target.name, table = at_site.table.name, reason, "a row is held back from this site");
+            Ok(None)
+        }
+    }
+}
+
+/// The row as the site's engine is asked to write it: values fitted to the site's types, or the column that refuses.
+fn row_write(table: &std::sync::Arc<SiteTable>, key: &Key, row: &Row, write: &Write) -> std::result::Result<RowWrite, (usize, Refusal)> {
+    let fitted = |column: usize, value: &Value| match &table.columns[column] {
+        Some(at_site) => fit(value, &at_site.ty).map_err(|refusal| (column, refusal)),
+        None => Ok(value.clone()),
+    };
+    let key_values =
+        table.table.key.iter().zip(&key.0).map(|(column, value)| fitted(*column, value)).collect::<std::result::Result<_, _>>()?;
+    let mut columns = Vec::with_capacity(write.columns.len());
+    for (column, _) in &write.columns {
+        if let Some(register) = &row.registers[*column] {
+            columns.push((*column, fitted(*column, &register.value)?));
+        }
+    }
+    Ok(RowWrite { table: table.clone(), kind: write.kind, key: Key(key_values), columns })
+}
+
+fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limits) -> Result<Job> {
+    let marker = ledger.next_marker()?;
+    let mut statements: Vec<Statement> = Vec::new();
+    let mut seen = HashSet::new();
+    let (mut rows, mut writes, mut committed_us) = (Vec::new(), Vec::new(), Vec::new());
+    for Picked { id, row, write, key, rows: row_write, .. } in picked {
+        let shared_table = row_write.table.table.clone();
+        if let Some(at_site) = target.tables.get(&shared_table.id) {
+            for template in &at_site.after_apply {
+                if let Some(statement) = template.fill(&shared_table, &key, &row)
+                    && seen.insert(statement.clone())
+                {
+                    statements.push(statement);
+                }
+            }
+        }
+        let latest = write.columns.iter().filter_map(|(c, _)| row.registers[*c].as_ref()).map(|r| r.at_us).max();
+        committed_us.push(if write.kind == WriteKind::Delete { 0 } else { latest.unwrap_or(0) });
+        rows.push((id, sent_row(&row, &write, shared_table.id, &key)));
+        writes.push(row_write);
+    }
+    let payload = Payload { ledger: ledger.id, rows: rows.iter().map(|(_, sent)| sent.clone()).collect() }.encode();
+    let forget = ledger.take_heard(target.site, limits.forget_max);
+    ledger.send(target.site, marker, rows.clone());
+    Ok(Job { marker, rows, batch: Batch { marker, payload, forget, rows: writes, statements }, committed_us })
+}

@@ -1,0 +1,159 @@
+//! Reconcile, one chunk at a time: a stretch of a site's table read between two watermarks in its log.
+//!
+//! Watermarks after Andreakis and Papapanagiotou, "DBLog: A Watermark Based Change-Data-Capture Framework" (2020). There, rows
+//! that the log touches between the watermarks are dropped from the chunk; here their image in the log replaces the one read,
+//! which gives the same: the content of every row as of the high watermark, without locks.
+
+use std::collections::HashMap;
+
+use super::intake::{Report, record};
+use super::net::overlaid;
+use crate::ledger::{Freshness, Ledger, Mode, Phase, Result};
+use crate::model::{Dot, Image, Key, MarkerId, SiteId, TableId};
+use crate::resolve;
+
+/// A chunk between its watermarks.
+pub struct Chunk {
+    pub table: TableId,
+    pub low: MarkerId,
+    pub high: MarkerId,
+    /// The site's table is read from here on (exclusive).
+    pub after: Option<Key>,
+    collecting: bool,
+    read: Option<Read>,
+    touched: HashMap<Key, Option<Image>>,
+}
+
+struct Read {
+    rows: Vec<(Key, Image)>,
+    last: bool,
+}
+
+impl Chunk {
+    pub(super) fn is_collecting(&self) -> bool {
+        self.collecting
+    }
+
+    /// The log shows the row between the watermarks.
+    pub(super) fn touch(&mut self, key: &Key, after: Option<&Image>) {
+        let image = match (self.touched.remove(key).flatten(), after) {
+            (Some(earlier), Some(later)) => Some(overlaid(earlier, later.clone())),
+            (None, later) => later.cloned(),
+            (Some(_), None) => None,
+        };
+        self.touched.insert(key.clone(), image);
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.collecting = true;
+        self.touched.clear();
+    }
+
+    /// The SELECT between the watermarks has given `rows`; `last`: the table has no more.
+    pub fn fill(&mut self, rows: Vec<(Key, Image)>, last: bool) {
+        self.read = Some(Read { rows, last });
+    }
+}
+
+/// Opens the next chunk of a table that is being scanned; None when it is not.
+pub fn open(ledger: &mut Ledger, site: SiteId, table: TableId, now_us: i64) -> Result<Option<Chunk>> {
+    let mut progress = ledger.progress(site, table);
+    match progress.phase {
+        Phase::Waiting => {
+            progress.phase = Phase::Scanning;
+            progress.started_us = Some(now_us);
+        }
+        Phase::Scanning => {}
+        Phase::Sweeping | Phase::Done => return Ok(None),
+    }
+    let after = progress.cursor.clone();
+    ledger.set_progress(site, table, progress)?;
+    let (low, high) = (ledger.next_marker()?, ledger.next_marker()?);
+    Ok(Some(Chunk { table, low, high, after, collecting: false, read: None, touched: HashMap::new() }))
+}
+
+/// The log has come to the high watermark: the chunk's content is that of the site at this position.
+pub(super) fn close(ledger: &mut Ledger, site: SiteId, chunk: Chunk, at_us: i64, now_us: i64, report: &mut Report) -> Result<()> {
+    let Some(Read { rows, last }) = chunk.read else { return Ok(()) };
+    let mut progress = ledger.progress(site, chunk.table);
+    let (count, cursor) = (rows.len() as u64, rows.last().map(|(key, _)| key.clone()));
+    let mut touched = chunk.touched;
+    for (key, image) in rows {
+        let content = match touched.remove(&key) {
+            None => Some(image),
+            Some(None) => None,
+            Some(Some(later)) => Some(overlaid(image, later)),
+        };
+        if let Some(content) = content {
+            found(ledger, site, chunk.table, &key, Some(content), progress.mode, at_us, now_us, report)?;
+        }
+    }
+    for (key, image) in touched {
+        let whole = image.filter(|image| !image.contains(&crate::model::Cell::Unchanged));
+        if let Some(content) = whole {
+            found(ledger, site, chunk.table, &key, Some(content), progress.mode, at_us, now_us, report)?;
+        }
+    }
+    progress.rows_read += count;
+    progress.cursor = cursor.or(progress.cursor);
+    if last {
+        progress.phase = Phase::Sweeping;
+        progress.swept = 0;
+    }
+    report.scanned += count;
+    ledger.set_progress(site, chunk.table, progress)
+}
+
+/// Goes through ledger rows that the scan has not come by: they are not at the site. Gives false when there are none left.
+pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now_us: i64, report: &mut Report) -> Result<bool> {
+    let mut progress = ledger.progress(site, table);
+    if progress.phase != Phase::Sweeping {
+        return Ok(false);
+    }
+    let rows = ledger.slice(table, progress.swept, rows_max)?;
+    let more = rows.len() == rows_max;
+    for (id, key, row) in rows {
+        progress.swept = id.0;
+        let unseen = row.held(site).is_none_or(|held| held.seen != progress.generation);
+        if unseen && (row.life.exists() || row.held(site).is_some()) {
+            found(ledger, site, table, &key, None, progress.mode, now_us, now_us, report)?;
+        }
+    }
+    if !more {
+        progress.phase = Phase::Done;
+        progress.finished_us = Some(now_us);
+    }
+    ledger.set_progress(site, table, progress)?;
+    Ok(more)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn found(
+    ledger: &mut Ledger,
+    site: SiteId,
+    table: TableId,
+    key: &Key,
+    content: Option<Image>,
+    mode: Mode,
+    at_us: i64,
+    now_us: i64,
+    report: &mut Report,
+) -> Result<()> {
+    if !ledger.is_shared(table, key, content.as_deref()) {
+        return Ok(());
+    }
+    if let Some(content) = &content
+        && super::intake::refused(ledger, site, table, key, content, now_us, report)?
+    {
+        return Ok(());
+    }
+    let (id, mut row) = ledger.load(table, key)?;
+    let dot = Dot { site, counter: ledger.next_counter(site) };
+    let Some(shared) = ledger.shared(table) else { return Ok(()) };
+    let observed = match mode {
+        Mode::First => resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), 0),
+        Mode::Gap => resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us),
+        Mode::Restored => resolve::restored(&mut row, &shared.roster, dot, content.as_deref()),
+    };
+    record(ledger, site, table, key, id, row, observed, Freshness::BULK, now_us, report)
+}

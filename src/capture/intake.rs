@@ -1,0 +1,311 @@
+//! What one item of a site's log means for the ledger.
+
+use tracing::warn;
+
+use super::chunk;
+use super::net::{Net, net_effect};
+use super::watch::Watch;
+use crate::ledger::{Error, Freshness, Ledger, Phase, QuarantineKind, Result, RowId};
+use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SiteId, TableId, Transaction};
+use crate::resolve::{self, ConflictKind, Known, Observed, Row};
+
+/// What came of a batch of log items: for logs, metrics, and for waking those who wait.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Row changes made by applications.
+    pub changes: u64,
+    /// Transactions of ours that were heard back.
+    pub landings: u64,
+    pub scanned: u64,
+    pub conflicts: Vec<ConflictKind>,
+    /// Rows held back, with the reason.
+    pub quarantined: Vec<(SiteId, TableId, String)>,
+    /// Tables whose definition has to be looked at again.
+    pub altered: Vec<TableId>,
+}
+
+/// Takes one item of a site's log into the ledger. `now_us`: the daemon's clock.
+pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64, report: &mut Report) -> Result<()> {
+    let site = item.site();
+    let position = item.position().cloned();
+    let mut committed_us = None;
+    match item {
+        LogItem::Transaction(transaction) => {
+            committed_us = Some(transaction.committed_us);
+            take_transaction(ledger, watch, transaction, now_us, report)?;
+        }
+        LogItem::Watermark { marker, .. } => watermark(ledger, watch, site, marker, now_us, report)?,
+        LogItem::Progress { .. } => {}
+        LogItem::Altered { table, .. } => report.altered.push(table),
+        LogItem::Emptied { table, .. } => {
+            let why = "all its rows were removed at once (TRUNCATE or DROP); nothing was deleted elsewhere";
+            stop(ledger, site, table, why, report)?;
+        }
+        LogItem::Alarm { table, message, .. } => stop(ledger, site, table, &message, report)?,
+    }
+    if let Some(position) = position {
+        ledger.advance(site, &position, committed_us, now_us)?;
+    }
+    Ok(())
+}
+
+/// Stops a table at a site: nothing is captured from it or applied to it until it is compared anew.
+pub fn stop(ledger: &mut Ledger, site: SiteId, table: TableId, why: &str, report: &mut Report) -> Result<()> {
+    let mut progress = ledger.progress(site, table);
+    if progress.stopped.is_none() {
+        progress.stopped = Some(why.to_owned());
+        ledger.set_progress(site, table, progress)?;
+        report.altered.push(table);
+    }
+    Ok(())
+}
+
+fn watermark(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, marker: MarkerId, now_us: i64, report: &mut Report) -> Result<()> {
+    ledger.heard(site, marker);
+    if let Some(open) = &mut watch.chunk {
+        if open.low == marker {
+            open.begin();
+        } else if open.high == marker
+            && let Some(chunk) = watch.chunk.take()
+        {
+            chunk::close(ledger, site, chunk, now_us, now_us, report)?;
+        }
+    }
+    watch.passed(marker);
+    Ok(())
+}
+
+fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transaction, now_us: i64, report: &mut Report) -> Result<()> {
+    let Transaction { site, committed_us, origin, changes, .. } = transaction;
+    let mut rows = net_effect(changes);
+    fill_moved(ledger, site, &mut rows)?;
+    for net in &rows {
+        if let Some(chunk) = watch.collecting(net.table) {
+            chunk.touch(&net.key, net.after.as_ref());
+        }
+    }
+    let several = if rows.len() > 1 { Some(ledger.next_transaction()) } else { None };
+    let fresh = Freshness { bulk: false, transaction: several };
+    if let Origin::Landing { marker, payload } = &origin {
+        match Payload::decode(payload) {
+            Ok(payload) if payload.ledger == ledger.id => {
+                ledger.returned(site, *marker);
+                ledger.heard(site, *marker);
+                report.landings += 1;
+                landing(ledger, site, &payload, &mut rows, committed_us, now_us, report)?;
+            }
+            Ok(_) => warn!("a transaction of another ledger was read; it is taken as an application's"),
+            Err(_) => warn!("a transaction with a damaged marker was read; it is taken as an application's"),
+        }
+    }
+    let collecting = watch.chunk.as_ref().filter(|chunk| chunk.is_collecting()).map(|chunk| chunk.table);
+    for net in rows {
+        changed(ledger, site, net, collecting, committed_us, now_us, fresh, report)?;
+    }
+    Ok(())
+}
+
+/// Our own transaction has come back: what it wrote is what the site holds now. Leaves in `rows` what it did not write.
+fn landing(
+    ledger: &mut Ledger,
+    site: SiteId,
+    payload: &Payload,
+    rows: &mut Vec<Net>,
+    at_us: i64,
+    now_us: i64,
+    report: &mut Report,
+) -> Result<()> {
+    for sent in &payload.rows {
+        let shown = rows.iter().position(|net| net.table == sent.table && net.key == sent.key).map(|at| rows.swap_remove(at));
+        if ledger.shared(sent.table).is_none() {
+            continue;
+        }
+        let (id, mut row) = ledger.load(sent.table, &sent.key)?;
+        let dot = Dot { site, counter: ledger.next_counter(site) };
+        let Some(shared) = ledger.shared(sent.table) else { continue };
+        let content = shown.as_ref().and_then(|net| net.after.as_deref());
+        let (observed, altered) = resolve::landed(&mut row, &shared.roster, &shared.policy, dot, sent, content, at_us);
+        if !altered.is_empty() {
+            let columns: Vec<&str> = altered.iter().map(|c| shared.table.columns[*c].name.as_str()).collect();
+            warn!(
+                table = shared.table.name,
+                columns = columns.join(", "),
+                "the site altered what was written (a trigger or a rounding column)"
+            );
+        }
+        record(ledger, site, sent.table, &sent.key, id, row, observed, Freshness::LIVE, now_us, report)?;
+    }
+    Ok(())
+}
+
+/// One row that an application changed.
+#[allow(clippy::too_many_arguments)]
+fn changed(
+    ledger: &mut Ledger,
+    site: SiteId,
+    net: Net,
+    collecting: Option<TableId>,
+    at_us: i64,
+    now_us: i64,
+    fresh: Freshness,
+    report: &mut Report,
+) -> Result<()> {
+    let Net { table, key, before, after, .. } = net;
+    let progress = ledger.progress(site, table);
+    if ledger.shared(table).is_none() || progress.stopped.is_some() {
+        return Ok(());
+    }
+    let (id, mut row) = ledger.load(table, &key)?;
+    let content = after.filter(|after| shared_as(ledger, table, &key, after, &row, site));
+    if let Some(content) = &content
+        && refused(ledger, site, table, &key, content, now_us, report)?
+    {
+        return Ok(());
+    }
+    let Some(shared) = ledger.shared(table) else { return Ok(()) };
+    let dot = Dot { site, counter: ledger.next_counter(site) };
+    let known = shared.roster.site(site).known;
+    let unseen = row.held(site).is_none();
+    let observed = match known {
+        // What a first copy has not come by is read by it later; what it has open is settled at its high watermark.
+        Known::Unknown { .. } if unseen && (progress.phase == Phase::Waiting || collecting == Some(table)) => return Ok(()),
+        Known::Unknown { .. } if unseen => {
+            let before = before.filter(|before| ledger.is_shared(table, &key, Some(before)));
+            let mut observed = match (&before, &content) {
+                (Some(before), _) => resolve::scan(&mut row, &shared.roster, &shared.policy, dot, Some(before), 0),
+                (None, content) => resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us),
+            };
+            if before.is_some() {
+                let dot = Dot { site, counter: dot.counter + u64::from(observed.change) };
+                let after = resolve::observe(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us);
+                let both = observed.change && after.change;
+                observed.conflicts.extend(after.conflicts);
+                observed.change |= after.change;
+                observed.apart |= after.apart;
+                if both {
+                    ledger.use_counter(site);
+                }
+            }
+            observed
+        }
+        _ => resolve::observe(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us),
+    };
+    if observed.change {
+        report.changes += 1;
+    }
+    record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)
+}
+
+/// Whether a row with this image is shared. Where the filter reads a column that the image leaves out, the row is as shared as it was.
+fn shared_as(ledger: &Ledger, table: TableId, key: &Key, image: &Image, row: &Row, site: SiteId) -> bool {
+    let Some(shared) = ledger.shared(table) else { return false };
+    let Some(filter) = &shared.filter else { return true };
+    let left_out = |name: &&str| shared.table.column(name).is_some_and(|column| image.get(column) == Some(&Cell::Unchanged));
+    if filter.columns().iter().any(left_out) {
+        return row.held(site).map_or(row.life, |held| held.life).exists();
+    }
+    ledger.is_shared(table, key, Some(image))
+}
+
+/// A row that shows a value without canonical form is left alone, on both sides, until it changes. Gives whether it is one.
+pub(super) fn refused(
+    ledger: &mut Ledger,
+    site: SiteId,
+    table: TableId,
+    key: &Key,
+    content: &Image,
+    now_us: i64,
+    report: &mut Report,
+) -> Result<bool> {
+    let bad = content.iter().enumerate().find_map(|(column, cell)| match cell {
+        Cell::Refused(reason) => Some((column, *reason)),
+        _ => None,
+    });
+    if bad.is_none() && ledger.count_quarantined(site) == 0 {
+        return Ok(false);
+    }
+    let id = match ledger.load(table, key)?.0 {
+        Some(id) => id,
+        None => stand_in(table, key),
+    };
+    let Some((column, reason)) = bad else {
+        ledger.release(site, stand_in(table, key))?;
+        return Ok(false);
+    };
+    let name = ledger.shared(table).map_or("", |shared| shared.table.columns[column].name.as_str());
+    let reason = format!("column {name}: {reason}; the row stays as it is at this site and is not shared");
+    ledger.quarantine(site, id, table, key, QuarantineKind::Value, &reason, now_us)?;
+    report.quarantined.push((site, table, reason));
+    Ok(true)
+}
+
+/// A number for a row that the ledger does not have: negative, from its key.
+fn stand_in(table: TableId, key: &Key) -> RowId {
+    let mut w = crate::model::Writer::new();
+    w.uint(table.0.into());
+    w.key(key);
+    let print = crate::model::fingerprint(&crate::model::Value::Bytes(w.into_bytes()));
+    RowId(-((print.0 >> 2) as i64) - 1)
+}
+
+/// Writes down what came of an observation.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn record(
+    ledger: &mut Ledger,
+    site: SiteId,
+    table: TableId,
+    key: &Key,
+    id: Option<RowId>,
+    row: Row,
+    observed: Observed,
+    fresh: Freshness,
+    now_us: i64,
+    report: &mut Report,
+) -> Result<()> {
+    if observed.change {
+        ledger.use_counter(site);
+        if let Some(id) = id {
+            let others: Vec<SiteId> = ledger.sites().iter().map(|record| record.id).collect();
+            for other in others {
+                ledger.release(other, id)?;
+            }
+        }
+    }
+    for conflict in &observed.conflicts {
+        ledger.record_conflict(table, key, conflict, now_us)?;
+        report.conflicts.push(conflict.kind);
+    }
+    ledger.store(table, key, id, row, fresh)?;
+    if observed.apart {
+        let id = id.map_or_else(|| Ok::<_, Error>(ledger.load(table, key)?.0), |id| Ok(Some(id)))?;
+        let reason = "this site's own row under this key stands apart: it is another person's, or a conflict left to an operator";
+        if let Some(id) = id {
+            ledger.quarantine(site, id, table, key, QuarantineKind::Apart, reason, now_us)?;
+            report.quarantined.push((site, table, reason.into()));
+        }
+    }
+    Ok(())
+}
+
+/// Completes rows whose key was changed and whose new image leaves out what did not change, from what the old key's row holds.
+fn fill_moved(ledger: &Ledger, site: SiteId, rows: &mut [Net]) -> Result<()> {
+    for net in rows.iter_mut() {
+        let (Some(from), Some(after)) = (&net.moved_from, &mut net.after) else { continue };
+        if !after.contains(&Cell::Unchanged) || ledger.shared(net.table).is_none() {
+            continue;
+        }
+        let (_, old) = ledger.load(net.table, from)?;
+        for (column, cell) in after.iter_mut().enumerate() {
+            let has = ledger.shared(net.table).is_some_and(|shared| shared.roster.site(site).has[column]);
+            if *cell != Cell::Unchanged || !has {
+                continue;
+            }
+            let listed = old.held(site).is_some_and(|held| held.columns.iter().any(|(c, _)| usize::from(*c) == column));
+            *cell = match &old.registers[column] {
+                Some(register) if !listed => Cell::Value(register.value.clone()),
+                _ => Cell::Refused("its key was changed and the log leaves this value out"),
+            };
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! From a site's log to the ledger, and from its tables by reconcile.
+//!
+//! [`intake`] decides what a log item means for the ledger; [`chunk`] does the same for what a scan has read. Both are plain
+//! functions on the ledger. [`follow`] and [`reconcile`] are the loops around them that talk to the site.
+
+pub mod chunk;
+pub mod follow;
+pub mod intake;
+mod net;
+pub mod reconcile;
+pub mod recover;
+mod watch;
+
+pub use intake::{Report, absorb};
+pub use watch::Watch;

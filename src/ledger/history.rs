@@ -1,0 +1,188 @@
+//! Conflicts with the values that lost, and rows held back from a site.
+
+use rusqlite::{Row as SqlRow, params};
+
+use super::{Error, Ledger, Result, RowId};
+use crate::model::{Key, Reader, SiteId, TableId, Value, Writer};
+use crate::resolve::Conflict;
+
+/// A decided conflict as it is kept.
+#[derive(Clone, Debug)]
+pub struct ConflictRecord {
+    pub id: i64,
+    /// When it was decided, microseconds since 1970.
+    pub at_us: i64,
+    pub kind: String,
+    pub table: TableId,
+    pub key: Key,
+    pub winner: SiteId,
+    pub loser: SiteId,
+    pub lost: Vec<(usize, Value)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuarantineKind {
+    /// Another row at the site has its value of a unique key.
+    Unique,
+    /// Its parent is missing, or children are in the way.
+    Reference,
+    /// The site refuses it.
+    Data,
+    /// A value has no lossless form at the site.
+    Value,
+    /// The site's own row under this key stands apart: another person's, or a conflict left to an operator.
+    Apart,
+}
+
+impl QuarantineKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            QuarantineKind::Unique => "unique",
+            QuarantineKind::Reference => "reference",
+            QuarantineKind::Data => "data",
+            QuarantineKind::Value => "value",
+            QuarantineKind::Apart => "apart",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct QuarantineRecord {
+    pub site: SiteId,
+    pub row: RowId,
+    pub table: TableId,
+    pub key: Key,
+    pub kind: String,
+    pub reason: String,
+    pub since_us: i64,
+    pub tries: u32,
+}
+
+impl Ledger {
+    pub fn record_conflict(&mut self, table: TableId, key: &Key, conflict: &Conflict, now_us: i64) -> Result<()> {
+        let mut lost = Writer::new();
+        lost.uint(conflict.lost.len() as u64);
+        for (column, value) in &conflict.lost {
+            lost.uint(*column as u64);
+            lost.value(value);
+        }
+        let key = encoded(key);
+        self.db
+            .prepare_cached("INSERT INTO conflict (at_us, kind, tbl, key, winner, loser, lost) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+            .execute(params![now_us, conflict.kind.name(), table.0, key, conflict.winner.0, conflict.loser.0, lost.as_slice()])?;
+        Ok(())
+    }
+
+    /// The latest conflicts, newest first.
+    pub fn conflicts(&self, limit: usize) -> Result<Vec<ConflictRecord>> {
+        self.conflicts_where("1", [], limit)
+    }
+
+    pub fn conflicts_of(&self, table: TableId, key: &Key) -> Result<Vec<ConflictRecord>> {
+        self.conflicts_where("tbl = ?1 AND key = ?2", params![table.0, encoded(key)], 100)
+    }
+
+    fn conflicts_where(&self, condition: &str, params: impl rusqlite::Params, limit: usize) -> Result<Vec<ConflictRecord>> {
+        let sql =
+            format!("SELECT id, at_us, kind, tbl, key, winner, loser, lost FROM conflict WHERE {condition} ORDER BY id DESC LIMIT {limit}");
+        let mut query = self.db.prepare(&sql)?;
+        let mut rows = query.query(params)?;
+        let mut out = Vec::new();
+        while let Some(r) = rows.next()? {
+            out.push(conflict(r)?);
+        }
+        Ok(out)
+    }
+
+    pub fn count_conflicts(&self) -> Result<u64> {
+        Ok(self.db.query_row("SELECT count(*) FROM conflict", [], |r| r.get::<_, i64>(0))? as u64)
+    }
+
+    /// Forgets conflicts decided before `before_us`; gives how many.
+    pub fn forget_conflicts(&mut self, before_us: i64) -> Result<usize> {
+        Ok(self.db.execute("DELETE FROM conflict WHERE at_us < ?1", [before_us])?)
+    }
+
+    /// Holds a row back from a site.
+    #[allow(clippy::too_many_arguments)]
+    pub fn quarantine(
+        &mut self,
+        site: SiteId,
+        row: RowId,
+        table: TableId,
+        key: &Key,
+        kind: QuarantineKind,
+        reason: &str,
+        now_us: i64,
+    ) -> Result<()> {
+        self.db
+            .prepare_cached(
+                "INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)
+                 ON CONFLICT (site, row) DO UPDATE SET kind = excluded.kind, reason = excluded.reason, tries = tries + 1",
+            )?
+            .execute(params![site.0, row.0, table.0, encoded(key), kind.name(), reason, now_us])?;
+        self.quarantined.insert((site, row));
+        Ok(())
+    }
+
+    /// Lets a row go to the site again. Gives whether it was held back.
+    pub fn release(&mut self, site: SiteId, row: RowId) -> Result<bool> {
+        if !self.quarantined.remove(&(site, row)) {
+            return Ok(false);
+        }
+        self.db.prepare_cached("DELETE FROM quarantine WHERE site = ?1 AND row = ?2")?.execute(params![site.0, row.0])?;
+        Ok(true)
+    }
+
+    pub fn quarantined(&self) -> Result<Vec<QuarantineRecord>> {
+        let mut query =
+            self.db.prepare("SELECT site, row, tbl, key, kind, reason, since_us, tries FROM quarantine ORDER BY since_us, row")?;
+        let mut rows = query.query([])?;
+        let mut out = Vec::new();
+        while let Some(r) = rows.next()? {
+            out.push(QuarantineRecord {
+                site: SiteId(r.get(0)?),
+                row: RowId(r.get(1)?),
+                table: TableId(r.get(2)?),
+                key: Reader::new(&r.get::<_, Vec<u8>>(3)?).key()?,
+                kind: r.get(4)?,
+                reason: r.get(5)?,
+                since_us: r.get(6)?,
+                tries: r.get(7)?,
+            });
+        }
+        Ok(out)
+    }
+
+    pub fn count_quarantined(&self, site: SiteId) -> usize {
+        self.quarantined.iter().filter(|(s, _)| *s == site).count()
+    }
+
+    pub(super) fn load_quarantined(&mut self) -> Result<()> {
+        self.quarantined = self.quarantined()?.into_iter().map(|record| (record.site, record.row)).collect();
+        Ok(())
+    }
+}
+
+fn encoded(key: &Key) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.key(key);
+    w.into_bytes()
+}
+
+fn conflict(r: &SqlRow<'_>) -> Result<ConflictRecord> {
+    let lost = r.get::<_, Vec<u8>>(7)?;
+    let mut reader = Reader::new(&lost);
+    let count = reader.count()?;
+    let lost = (0..count).map(|_| Ok((reader.u32()? as usize, reader.value()?))).collect::<Result<_, Error>>()?;
+    Ok(ConflictRecord {
+        id: r.get(0)?,
+        at_us: r.get(1)?,
+        kind: r.get(2)?,
+        table: TableId(r.get(3)?),
+        key: Reader::new(&r.get::<_, Vec<u8>>(4)?).key()?,
+        winner: SiteId(r.get(5)?),
+        loser: SiteId(r.get(6)?),
+        lost,
+    })
+}

@@ -1,0 +1,96 @@
+//! The embedded durable store: merged rows, held versions, positions, conflicts, quarantine. One SQLite file, one writer.
+//!
+//! Everything that one captured batch changes is one transaction here. Beside the file the ledger keeps what can be told
+//! from it again after a restart: the queues of owed rows, and what is under way to the sites.
+
+mod error;
+mod history;
+mod open;
+mod owed;
+mod progress;
+mod rows;
+mod thread;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+pub use error::{Error, Result};
+pub use history::{ConflictRecord, QuarantineKind, QuarantineRecord};
+pub use open::{FORMAT, SiteRecord};
+pub use owed::{Lane, Queues, UnderWay};
+pub use progress::{Mode, Phase, TableProgress};
+pub use rows::{Freshness, RowId};
+pub use thread::Handle;
+
+use crate::model::{Key, MarkerId, Predicate, SiteId, Table, TableId};
+use crate::resolve::{Roster, TablePolicy};
+
+/// A shared table as the ledger works with it.
+pub struct Shared {
+    pub table: Arc<Table>,
+    pub policy: TablePolicy,
+    pub filter: Option<Predicate>,
+    /// The sites that have the table; `known` follows the scans.
+    pub roster: Roster,
+}
+
+pub struct Ledger {
+    db: Connection,
+    path: Option<PathBuf>,
+    /// Names this ledger in markers, so that another's are not taken for ours.
+    pub id: u64,
+    shared: Vec<Shared>,
+    sites: Vec<SiteRecord>,
+    progress: HashMap<(SiteId, TableId), TableProgress>,
+    queues: HashMap<SiteId, Queues>,
+    under_way: HashMap<SiteId, UnderWay>,
+    /// Rows of each multi-row source transaction that some site is still owed.
+    transactions: HashMap<u64, Vec<RowId>>,
+    quarantined: HashSet<(SiteId, RowId)>,
+    /// Number of the last change given out; rises for ever.
+    order: u64,
+    /// Markers heard back, to be removed at the site by its next transaction of ours.
+    heard: HashMap<SiteId, Vec<MarkerId>>,
+    next_marker: i64,
+    markers_reserved: i64,
+}
+
+impl Ledger {
+    pub fn shared(&self, table: TableId) -> Option<&Shared> {
+        self.shared.iter().find(|shared| shared.table.id == table)
+    }
+
+    pub fn tables(&self) -> &[Shared] {
+        &self.shared
+    }
+
+    pub fn sites(&self) -> &[SiteRecord] {
+        &self.sites
+    }
+
+    pub fn site(&self, id: SiteId) -> Option<&SiteRecord> {
+        self.sites.iter().find(|site| site.id == id)
+    }
+
+    pub fn site_named(&self, name: &str) -> Option<&SiteRecord> {
+        self.sites.iter().find(|site| site.name == name)
+    }
+
+    /// Whether a row with these cells is shared at all.
+    pub fn is_shared(&self, table: TableId, key: &Key, content: Option<&[crate::model::Cell]>) -> bool {
+        let Some(shared) = self.shared(table) else { return false };
+        let Some(filter) = &shared.filter else { return true };
+        let key_cells: Vec<crate::model::Cell> = key.0.iter().cloned().map(crate::model::Cell::Value).collect();
+        let lookup = |name: &str| -> Option<&crate::model::Cell> {
+            let column = shared.table.column(name)?;
+            match shared.table.key.iter().position(|k| *k == column) {
+                Some(at) => key_cells.get(at),
+                None => content.and_then(|content| content.get(column)),
+            }
+        };
+        filter.evaluate(&lookup) == Some(true)
+    }
+}

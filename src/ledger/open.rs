@@ -1,0 +1,304 @@
+//! Opening the file: format, sites and tables, and what is told from the rows again.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::{Error, Ledger, Result, Shared, TableProgress};
+use crate::model::{Position, SiteId, TableId};
+
+/// The format that this version writes.
+pub const FORMAT: i64 = 1;
+
+const MARKERS_RESERVED_AT_ONCE: i64 = 1_000_000;
+
+/// One site as the ledger knows it.
+#[derive(Clone, Debug)]
+pub struct SiteRecord {
+    pub id: SiteId,
+    pub name: String,
+    pub hub: bool,
+    pub identity: Option<String>,
+    pub position: Option<Position>,
+    /// Counter of its last dot.
+    pub counter: u64,
+    /// Commit time of its last captured transaction, microseconds since 1970.
+    pub captured_us: Option<i64>,
+    /// When its log was last read, by the daemon's clock.
+    pub seen_us: Option<i64>,
+}
+
+impl Ledger {
+    /// Opens or makes the ledger file, readable by its owner only.
+    pub fn open(path: &Path) -> Result<Ledger> {
+        let failed = |cause: String, advice| Error::Open { path: path.display().to_string(), cause, advice };
+        let file = std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
+        let file = file.map_err(|e| failed(e.to_string(), "check state_dir and its owner"))?;
+        let mode = file.metadata().map_err(|e| failed(e.to_string(), "check state_dir and its owner"))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let private = std::fs::Permissions::from_mode(0o600);
+            file.set_permissions(private).map_err(|e| failed(e.to_string(), "it must be readable by the daemon's user only: chmod 600"))?;
+        }
+        drop(file);
+        let db = Connection::open(path).map_err(|e| failed(e.to_string(), "check state_dir and its owner"))?;
+        Ledger::prepare(db, Some(path))
+    }
+
+    /// Opens an existing ledger for reading only, as `status` of a stopped daemon does.
+    pub fn open_read_only(path: &Path) -> Result<Ledger> {
+        let failed = |cause: String| Error::Open { path: path.display().to_string(), cause, advice: "has `rosterd run` been started yet?" };
+        if !path.exists() {
+            return Err(failed("there is none".into()));
+        }
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| failed(e.to_string()))?;
+        db.busy_timeout(Duration::from_secs(5))?;
+        Ledger::check_format(&db)?;
+        Ledger::read(db, Some(path))
+    }
+
+    /// A ledger in memory, for tests.
+    pub fn in_memory() -> Result<Ledger> {
+        Ledger::prepare(Connection::open_in_memory()?, None)
+    }
+
+    /// The same store after a crash: all that was in memory only is gone.
+    pub fn reopen(self) -> Result<Ledger> {
+        let Ledger { db, path, .. } = self;
+        if !db.is_autocommit() {
+            db.execute_batch("ROLLBACK")?;
+        }
+        Ledger::prepare(db, path.as_deref())
+    }
+
+    fn prepare(db: Connection, path: Option<&Path>) -> Result<Ledger> {
+        db.busy_timeout(Duration::from_secs(5))?;
+        db.set_prepared_statement_cache_capacity(64);
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000")?;
+        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
+        if tables == 0 {
+            let id = i64::from_le_bytes(random_bytes()) & i64::MAX;
+            db.execute_batch(&format!("BEGIN IMMEDIATE; {}", include_str!("../../schemas/ledger.sql")))?;
+            let mut insert = db.prepare("INSERT INTO meta VALUES (?1, ?2)")?;
+            for (name, value) in [("format", FORMAT), ("ledger", id), ("order", 0), ("marker", 0)] {
+                insert.execute(params![name, value])?;
+            }
+            drop(insert);
+            db.execute_batch("COMMIT")?;
+        }
+        Ledger::check_format(&db)?;
+        let mut ledger = Ledger::read(db, path)?;
+        ledger.reserve_markers()?;
+        Ok(ledger)
+    }
+
+    fn check_format(db: &Connection) -> Result<()> {
+        let format = meta(db, "format").map_err(|error| match Error::from(error) {
+            Error::Sqlite(e) => Error::Damaged(format!("it holds another database ({e})")),
+            other => other,
+        })?;
+        match format {
+            Some(found) if found > FORMAT => Err(Error::Newer { found, known: FORMAT }),
+            Some(FORMAT) => Ok(()),
+            _ => Err(Error::Damaged("it has no format number".into())),
+        }
+    }
+
+    fn read(db: Connection, path: Option<&Path>) -> Result<Ledger> {
+        let number = |name| -> Result<i64> { meta(&db, name)?.ok_or_else(|| Error::Damaged(format!("{name} is missing"))) };
+        let (id, order, marker) = (number("ledger")? as u64, number("order")? as u64, number("marker")?);
+        let mut ledger = Ledger {
+            path: path.map(Path::to_path_buf),
+            id,
+            shared: Vec::new(),
+            sites: Vec::new(),
+            progress: HashMap::new(),
+            queues: HashMap::new(),
+            under_way: HashMap::new(),
+            transactions: HashMap::new(),
+            quarantined: HashSet::new(),
+            order,
+            heard: HashMap::new(),
+            next_marker: marker,
+            markers_reserved: marker,
+            db,
+        };
+        ledger.load_sites()?;
+        ledger.progress = TableProgress::load_all(&ledger.db)?;
+        ledger.load_quarantined()?;
+        Ok(ledger)
+    }
+
+    fn load_sites(&mut self) -> Result<()> {
+        let mut query =
+            self.db.prepare("SELECT id, name, role = 'hub', identity, position, counter, captured_us, seen_us FROM site ORDER BY id")?;
+        let sites = query.query_map([], |r| {
+            Ok(SiteRecord {
+                id: SiteId(r.get(0)?),
+                name: r.get(1)?,
+                hub: r.get(2)?,
+                identity: r.get(3)?,
+                position: r.get::<_, Option<String>>(4)?.map(Position),
+                counter: r.get::<_, i64>(5)? as u64,
+                captured_us: r.get(6)?,
+                seen_us: r.get(7)?,
+            })
+        })?;
+        self.sites = sites.collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// Numbers for the configured sites, the hub first. A site that the ledger knows and the configuration does not is an error:
+    /// its held versions would be waited for, for ever.
+    pub fn register_sites(&mut self, names: &[&str]) -> Result<Vec<SiteId>> {
+        if let Some(gone) = self.sites.iter().find(|site| !names.contains(&site.name.as_str())) {
+            return Err(Error::Configuration(format!(
+                "it knows the site {:?}, which is not configured; `rosterd site remove {}` forgets it, or name another state_dir",
+                gone.name, gone.name
+            )));
+        }
+        if let Some(hub) = self.sites.iter().find(|site| site.hub && names.first() != Some(&site.name.as_str())) {
+            return Err(Error::Configuration(format!("its hub is {:?}; make that the hub again, or name another state_dir", hub.name)));
+        }
+        for (at, name) in names.iter().enumerate() {
+            let role = if at == 0 { "hub" } else { "client" };
+            self.db.execute("INSERT OR IGNORE INTO site (name, role) VALUES (?1, ?2)", params![name, role])?;
+        }
+        self.load_sites()?;
+        Ok(names.iter().filter_map(|name| self.site_named(name).map(|site| site.id)).collect())
+    }
+
+    /// The number and the columns, in their numbers' order, of a shared table. Columns new to the share are added at the end;
+    /// those no longer shared keep their number.
+    pub fn register_table(&mut self, name: &str, key: &[String], columns: &[String]) -> Result<(TableId, Vec<String>)> {
+        let found: Option<(u16, String, String)> = self
+            .db
+            .query_row("SELECT id, key, columns FROM shared_table WHERE name = ?1", [name], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
+            .optional()?;
+        let damaged = |e: serde_json::Error| Error::Damaged(e.to_string());
+        let text = |list: &[String]| serde_json::to_string(list).map_err(damaged);
+        let Some((id, old_key, old_columns)) = found else {
+            self.db
+                .execute("INSERT INTO shared_table (name, key, columns) VALUES (?1, ?2, ?3)", params![name, text(key)?, text(columns)?])?;
+            return Ok((TableId(self.db.last_insert_rowid() as u16), columns.to_vec()));
+        };
+        let old_key: Vec<String> = serde_json::from_str(&old_key).map_err(damaged)?;
+        if old_key != key {
+            return Err(Error::Configuration(format!(
+                "the key of table {name} was ({}) and is ({}); name another state_dir to copy anew",
+                old_key.join(", "),
+                key.join(", ")
+            )));
+        }
+        let mut all: Vec<String> = serde_json::from_str(&old_columns).map_err(damaged)?;
+        let known = all.len();
+        all.extend(columns.iter().filter(|column| !all.contains(column)).cloned().collect::<Vec<_>>());
+        if all.len() > known {
+            self.db.execute("UPDATE shared_table SET columns = ?2 WHERE id = ?1", params![id, text(&all)?])?;
+        }
+        Ok((TableId(id), all))
+    }
+
+    /// Takes the tables to work with, and tells the queues from the rows.
+    pub fn bind(&mut self, shared: Vec<Shared>) -> Result<()> {
+        self.shared = shared;
+        for site in &self.sites {
+            self.queues.entry(site.id).or_default();
+            self.under_way.entry(site.id).or_default();
+        }
+        self.refresh_known();
+        self.rebuild_queues()
+    }
+
+    /// Remembers which database a site is; returns what it was before.
+    pub fn identify(&mut self, site: SiteId, identity: &str) -> Result<Option<String>> {
+        self.db.execute("UPDATE site SET identity = ?2 WHERE id = ?1", params![site.0, identity])?;
+        let record = self.sites.iter_mut().find(|record| record.id == site);
+        Ok(record.and_then(|record| record.identity.replace(identity.into())))
+    }
+
+    /// Everything of `site` up to `position` is in the ledger.
+    pub fn advance(&mut self, site: SiteId, position: &Position, captured_us: Option<i64>, now_us: i64) -> Result<()> {
+        let Some(record) = self.sites.iter_mut().find(|record| record.id == site) else { return Ok(()) };
+        record.position = Some(position.clone());
+        record.captured_us = captured_us.or(record.captured_us);
+        record.seen_us = Some(now_us);
+        let mut update =
+            self.db.prepare_cached("UPDATE site SET position = ?2, counter = ?3, captured_us = ?4, seen_us = ?5 WHERE id = ?1")?;
+        update.execute(params![site.0, position.0, record.counter as i64, record.captured_us, now_us])?;
+        Ok(())
+    }
+
+    /// The number that the next change at `site` would get.
+    pub fn next_counter(&self, site: SiteId) -> u64 {
+        self.site(site).map_or(1, |record| record.counter + 1)
+    }
+
+    /// Uses the number. Written with the next [`Ledger::advance`] or [`Ledger::save_counters`] of the same transaction.
+    pub fn use_counter(&mut self, site: SiteId) {
+        if let Some(record) = self.sites.iter_mut().find(|record| record.id == site) {
+            record.counter += 1;
+        }
+    }
+
+    pub fn save_counters(&mut self) -> Result<()> {
+        let mut update = self.db.prepare_cached("UPDATE site SET counter = ?2 WHERE id = ?1 AND counter <> ?2")?;
+        for site in &self.sites {
+            update.execute(params![site.id.0, site.counter as i64])?;
+        }
+        let mut update = self.db.prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'order' AND value <> ?1")?;
+        update.execute([self.order as i64])?;
+        Ok(())
+    }
+
+    pub(super) fn reserve_markers(&mut self) -> Result<()> {
+        // Also above what a lost ledger may have given out, which counted from the same clock.
+        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
+        let first = self.next_marker.max(self.markers_reserved).max(if self.path.is_some() { clock } else { 0 });
+        self.markers_reserved = first + MARKERS_RESERVED_AT_ONCE;
+        self.db.execute("UPDATE meta SET value = ?1 WHERE name = 'marker'", [self.markers_reserved])?;
+        self.next_marker = first;
+        Ok(())
+    }
+
+    pub fn begin(&mut self) -> Result<()> {
+        Ok(self.db.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    pub fn commit(&mut self) -> Result<()> {
+        self.save_counters()?;
+        Ok(self.db.execute_batch("COMMIT")?)
+    }
+
+    /// Undoes the transaction, in memory too.
+    pub fn rollback(&mut self) -> Result<()> {
+        if !self.db.is_autocommit() {
+            self.db.execute_batch("ROLLBACK")?;
+        }
+        self.order = meta(&self.db, "order")?.unwrap_or(0) as u64;
+        self.load_sites()?;
+        self.progress = TableProgress::load_all(&self.db)?;
+        self.load_quarantined()?;
+        self.refresh_known();
+        self.rebuild_queues()
+    }
+
+    /// Size of the file and its log in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        let Some(path) = &self.path else { return 0 };
+        let wal = path.with_extension(format!("{}-wal", path.extension().and_then(|e| e.to_str()).unwrap_or_default()));
+        [path.as_path(), wal.as_path()].iter().filter_map(|p| std::fs::metadata(p).ok()).map(|m| m.len()).sum()
+    }
+}
+
+fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |r| r.get(0)).optional()
+}
+
+/// Eight bytes that differ in every process, from the hasher that the standard library seeds from the system.
+fn random_bytes() -> [u8; 8] {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish().to_le_bytes()
+}

@@ -1,0 +1,179 @@
+//! Which rows each site is owed, in the order in which they became owed, and what is under way to it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Ledger, Result, RowId};
+use crate::model::{MarkerId, SentRow, SiteId};
+
+/// The queue that a row waits in: rows of urgent tables, other live changes, and what copies and repairs owe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    Urgent,
+    Live,
+    Bulk,
+}
+
+/// Order number to row, one map per lane. Entries may be out of date: what is owed is told from the row when it is taken.
+#[derive(Default)]
+pub struct Queues {
+    urgent: BTreeMap<u64, RowId>,
+    live: BTreeMap<u64, RowId>,
+    bulk: BTreeMap<u64, RowId>,
+}
+
+impl Queues {
+    pub(super) fn clear(&mut self) {
+        *self = Queues::default();
+    }
+
+    fn lane(&mut self, lane: Lane) -> &mut BTreeMap<u64, RowId> {
+        match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Live => &mut self.live,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+
+    pub fn len(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Urgent => self.urgent.len(),
+            Lane::Live => self.live.len(),
+            Lane::Bulk => self.bulk.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.urgent.is_empty() && self.live.is_empty() && self.bulk.is_empty()
+    }
+}
+
+/// What has been handed to a site and not been heard back.
+#[derive(Default)]
+pub struct UnderWay {
+    rows: HashMap<RowId, Sent>,
+    batches: HashMap<MarkerId, Vec<RowId>>,
+}
+
+struct Sent {
+    row: SentRow,
+    marker: MarkerId,
+    /// The site has confirmed the commit; the log has not shown it yet.
+    committed: bool,
+}
+
+impl UnderWay {
+    pub fn sent(&self, id: RowId) -> Option<&SentRow> {
+        self.rows.get(&id).map(|sent| &sent.row)
+    }
+
+    /// A batch with this row has not been answered yet.
+    pub fn is_in_hand(&self, id: RowId) -> bool {
+        self.rows.get(&id).is_some_and(|sent| !sent.committed)
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn batches(&self) -> usize {
+        self.batches.len()
+    }
+}
+
+impl Ledger {
+    pub(super) fn enqueue(&mut self, site: SiteId, id: RowId, since: u64, urgent: bool, bulk: bool) {
+        if self.quarantined.contains(&(site, id)) {
+            return;
+        }
+        let lane = match (urgent && !bulk, bulk) {
+            (true, _) => Lane::Urgent,
+            (_, true) => Lane::Bulk,
+            _ => Lane::Live,
+        };
+        self.queues.entry(site).or_default().lane(lane).insert(since, id);
+    }
+
+    pub fn queues(&self, site: SiteId) -> Option<&Queues> {
+        self.queues.get(&site)
+    }
+
+    pub fn under_way(&self, site: SiteId) -> Option<&UnderWay> {
+        self.under_way.get(&site)
+    }
+
+    /// Takes the row that has been owed longest out of a queue.
+    pub fn pop(&mut self, site: SiteId, lane: Lane) -> Option<RowId> {
+        self.queues.get_mut(&site)?.lane(lane).pop_first().map(|(_, id)| id)
+    }
+
+    /// Puts a row back into its queue if the site is still owed it: after a batch that did not commit, or when it is to be tried again.
+    pub fn requeue(&mut self, site: SiteId, id: RowId) -> Result<()> {
+        let Some((table, _, row)) = self.load_id(id)? else { return Ok(()) };
+        let Some(held) = row.held(site) else { return Ok(()) };
+        let (since, bulk) = (held.since, held.bulk);
+        let urgent = self.shared(table).is_some_and(|shared| shared.table.urgent);
+        if since > 0 {
+            self.enqueue(site, id, since, urgent, bulk);
+        }
+        Ok(())
+    }
+
+    pub fn is_quarantined(&self, site: SiteId, id: RowId) -> bool {
+        self.quarantined.contains(&(site, id))
+    }
+
+    /// A number for one of our transactions, higher than all before.
+    pub fn next_marker(&mut self) -> Result<MarkerId> {
+        if self.next_marker >= self.markers_reserved {
+            self.reserve_markers()?;
+        }
+        self.next_marker += 1;
+        Ok(MarkerId(self.next_marker))
+    }
+
+    /// A batch goes out.
+    pub fn send(&mut self, site: SiteId, marker: MarkerId, rows: Vec<(RowId, SentRow)>) {
+        let under_way = self.under_way.entry(site).or_default();
+        under_way.batches.insert(marker, rows.iter().map(|(id, _)| *id).collect());
+        for (id, row) in rows {
+            under_way.rows.insert(id, Sent { row, marker, committed: false });
+        }
+    }
+
+    /// The site has committed the batch: its rows may be written again before the log shows them.
+    pub fn committed(&mut self, site: SiteId, marker: MarkerId) {
+        let Some(under_way) = self.under_way.get_mut(&site) else { return };
+        for sent in under_way.rows.values_mut().filter(|sent| sent.marker == marker) {
+            sent.committed = true;
+        }
+    }
+
+    /// The batch is not under way any more: its landing was captured, or it did not commit. Gives back its rows.
+    pub fn returned(&mut self, site: SiteId, marker: MarkerId) -> Vec<RowId> {
+        let Some(under_way) = self.under_way.get_mut(&site) else { return Vec::new() };
+        let rows = under_way.batches.remove(&marker).unwrap_or_default();
+        for id in &rows {
+            if under_way.rows.get(id).is_some_and(|sent| sent.marker == marker) {
+                under_way.rows.remove(id);
+            }
+        }
+        rows
+    }
+
+    /// Batches that have been handed out and not been heard back.
+    pub fn unheard(&self, site: SiteId) -> Vec<MarkerId> {
+        self.under_way.get(&site).map(|u| u.batches.keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// One of our transactions has been heard back: its marker can be removed at the site.
+    pub fn heard(&mut self, site: SiteId, marker: MarkerId) {
+        self.heard.entry(site).or_default().push(marker);
+    }
+
+    /// Up to `limit` markers to remove at the site.
+    pub fn take_heard(&mut self, site: SiteId, limit: usize) -> Vec<MarkerId> {
+        let Some(heard) = self.heard.get_mut(&site) else { return Vec::new() };
+        let count = heard.len().min(limit);
+        heard.drain(..count).collect()
+    }
+}

@@ -1,0 +1,187 @@
+//! How far each site's table is known: scans, where they are, and why a table has stopped.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::{Ledger, Result};
+use crate::model::{Key, Reader, SiteId, TableId, Writer};
+use crate::resolve::Known;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The first copy of this table of this site.
+    First,
+    /// After a stretch of log that was lost.
+    Gap,
+    /// After the site came back from a backup: the ledger wins.
+    Restored,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not begun.
+    Waiting,
+    /// Reading the site's table in key order.
+    Scanning,
+    /// The table has been read; the ledger's other rows are gone through.
+    Sweeping,
+    Done,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableProgress {
+    pub mode: Mode,
+    pub phase: Phase,
+    pub generation: u32,
+    /// Key of the last row that a chunk brought.
+    pub cursor: Option<Key>,
+    /// Ledger row that the sweep has come by last.
+    pub swept: i64,
+    pub rows_read: u64,
+    pub rows_estimated: u64,
+    pub started_us: Option<i64>,
+    pub finished_us: Option<i64>,
+    /// Why nothing is captured from or applied to this table of this site.
+    pub stopped: Option<String>,
+}
+
+impl TableProgress {
+    pub fn first() -> TableProgress {
+        TableProgress::waiting(Mode::First, 1)
+    }
+
+    fn waiting(mode: Mode, generation: u32) -> TableProgress {
+        TableProgress {
+            mode,
+            phase: Phase::Waiting,
+            generation,
+            cursor: None,
+            swept: 0,
+            rows_read: 0,
+            rows_estimated: 0,
+            started_us: None,
+            finished_us: None,
+            stopped: None,
+        }
+    }
+
+    pub(super) fn known(&self) -> Known {
+        let generation = self.generation;
+        match (self.phase, self.mode) {
+            (Phase::Done, _) => Known::Merged,
+            (Phase::Sweeping, Mode::First) => Known::Absent { generation },
+            (_, Mode::First) => Known::Unknown { generation },
+            (_, Mode::Gap | Mode::Restored) => Known::Unsure { generation },
+        }
+    }
+
+    pub(super) fn load_all(db: &Connection) -> Result<HashMap<(SiteId, TableId), TableProgress>> {
+        let mut query = db.prepare(
+            "SELECT site, tbl, mode, phase, generation, cursor, swept, rows_read, rows_estimated, started_us, finished_us, stopped FROM site_table",
+        )?;
+        let mut rows = query.query([])?;
+        let mut all = HashMap::new();
+        while let Some(r) = rows.next()? {
+            let mode = match r.get_ref(2)?.as_str().unwrap_or_default() {
+                "gap" => Mode::Gap,
+                "restored" => Mode::Restored,
+                _ => Mode::First,
+            };
+            let phase = match r.get_ref(3)?.as_str().unwrap_or_default() {
+                "scanning" => Phase::Scanning,
+                "sweeping" => Phase::Sweeping,
+                "done" => Phase::Done,
+                _ => Phase::Waiting,
+            };
+            let cursor = r.get::<_, Option<Vec<u8>>>(5)?.map(|bytes| Reader::new(&bytes).key()).transpose()?;
+            let progress = TableProgress {
+                mode,
+                phase,
+                generation: r.get(4)?,
+                cursor,
+                swept: r.get(6)?,
+                rows_read: r.get::<_, i64>(7)? as u64,
+                rows_estimated: r.get::<_, i64>(8)? as u64,
+                started_us: r.get(9)?,
+                finished_us: r.get(10)?,
+                stopped: r.get(11)?,
+            };
+            all.insert((SiteId(r.get(0)?), TableId(r.get(1)?)), progress);
+        }
+        Ok(all)
+    }
+}
+
+impl Ledger {
+    /// How far `table` is known at `site`. A pair never heard of waits for its first copy.
+    pub fn progress(&self, site: SiteId, table: TableId) -> TableProgress {
+        self.progress.get(&(site, table)).cloned().unwrap_or_else(TableProgress::first)
+    }
+
+    pub fn set_progress(&mut self, site: SiteId, table: TableId, progress: TableProgress) -> Result<()> {
+        let mode = match progress.mode {
+            Mode::First => "first",
+            Mode::Gap => "gap",
+            Mode::Restored => "restored",
+        };
+        let phase = match progress.phase {
+            Phase::Waiting => "waiting",
+            Phase::Scanning => "scanning",
+            Phase::Sweeping => "sweeping",
+            Phase::Done => "done",
+        };
+        let cursor = progress.cursor.as_ref().map(|key| {
+            let mut w = Writer::new();
+            w.key(key);
+            w.into_bytes()
+        });
+        self.db.prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(
+            params![
+                site.0,
+                table.0,
+                mode,
+                phase,
+                progress.generation,
+                cursor,
+                progress.swept,
+                progress.rows_read as i64,
+                progress.rows_estimated as i64,
+                progress.started_us,
+                progress.finished_us,
+                progress.stopped
+            ],
+        )?;
+        self.progress.insert((site, table), progress);
+        self.refresh_known();
+        Ok(())
+    }
+
+    /// Every table of `site` is compared with the ledger again: its log was lost (`Gap`), or it is older than
+    /// the ledger (`Restored`). A first copy under way goes on as one.
+    pub fn rescan(&mut self, site: SiteId, mode: Mode) -> Result<()> {
+        let tables: Vec<TableId> = self.tables_of(site);
+        for table in tables {
+            let old = self.progress(site, table);
+            let mode = if old.mode == Mode::First && old.phase != Phase::Done { Mode::First } else { mode };
+            let mut progress = TableProgress::waiting(mode, old.generation + 1);
+            progress.stopped = old.stopped;
+            self.set_progress(site, table, progress)?;
+        }
+        Ok(())
+    }
+
+    pub fn tables_of(&self, site: SiteId) -> Vec<TableId> {
+        let has = |shared: &&super::Shared| shared.roster.sites.iter().any(|view| view.id == site);
+        self.shared.iter().filter(has).map(|shared| shared.table.id).collect()
+    }
+
+    pub(super) fn refresh_known(&mut self) {
+        for shared in &mut self.shared {
+            for view in &mut shared.roster.sites {
+                let progress = self.progress.get(&(view.id, shared.table.id));
+                view.known = progress.map_or(Known::Unknown { generation: 1 }, TableProgress::known);
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Merged rows: one record each, read and written whole.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, Ledger, Result};
+use crate::model::{Key, Reader, SiteId, TableId, Writer};
+use crate::resolve::{Row, owed};
+
+/// A row's number in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowId(pub i64);
+
+/// How a row came to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// By a scan or a repair: sites are owed it in the bulk lane.
+    pub bulk: bool,
+    /// Order number of the source transaction, where that changed several rows.
+    pub transaction: Option<u64>,
+}
+
+impl Freshness {
+    pub const LIVE: Freshness = Freshness { bulk: false, transaction: None };
+    pub const BULK: Freshness = Freshness { bulk: true, transaction: None };
+}
+
+const TRANSACTIONS_MAX: usize = 8;
+
+impl Ledger {
+    /// The row's number, if the ledger has it, and its record, blank otherwise.
+    pub fn load(&self, table: TableId, key: &Key) -> Result<(Option<RowId>, Row)> {
+        let width = self.width(table)?;
+        let mut w = Writer::new();
+        w.key(key);
+        let mut query = self.db.prepare_cached("SELECT id, record FROM row WHERE tbl = ?1 AND key = ?2")?;
+        let mut rows = query.query(params![table.0, w.as_slice()])?;
+        match rows.next()? {
+            None => Ok((None, Row::new(width))),
+            Some(r) => {
+                let record = r.get_ref(1)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
+                Ok((Some(RowId(r.get(0)?)), Row::decode(record, width)?))
+            }
+        }
+    }
+
+    pub fn load_id(&self, id: RowId) -> Result<Option<(TableId, Key, Row)>> {
+        let mut query = self.db.prepare_cached("SELECT tbl, key, record FROM row WHERE id = ?1")?;
+        let found = query.query_row([id.0], |r| Ok((TableId(r.get(0)?), r.get::<_, Vec<u8>>(1)?, r.get::<_, Vec<u8>>(2)?))).optional()?;
+        let Some((table, key, record)) = found else { return Ok(None) };
+        if self.shared(table).is_none() {
+            return Ok(None);
+        }
+        Ok(Some((table, Reader::new(&key).key()?, Row::decode(&record, self.width(table)?)?)))
+    }
+
+    /// Stores a row's record, drops it when every site holds its delete, and queues it for the sites that are owed it.
+    pub fn store(&mut self, table: TableId, key: &Key, id: Option<RowId>, mut row: Row, fresh: Freshness) -> Result<()> {
+        let Some(at) = self.shared.iter().position(|shared| shared.table.id == table) else { return Ok(()) };
+        if self.shared[at].roster.sites.iter().all(|site| row.held(site.id).is_none()) && row.is_over(&self.shared[at].roster) {
+            if let Some(id) = id {
+                self.db.prepare_cached("DELETE FROM row WHERE id = ?1")?.execute([id.0])?;
+                self.leave_transactions(id, &row.transactions.clone());
+            }
+            return Ok(());
+        }
+        self.order += 1;
+        let order = self.order;
+        let mut open = false;
+        let mut queued: Vec<(SiteId, u64, bool)> = Vec::new();
+        for held_at in 0..row.held.len() {
+            let site = row.held[held_at].site;
+            let Some(view) = self.shared[at].roster.sites.iter().find(|view| view.id == site) else { continue };
+            let lacks = owed(&row, view, None).is_some();
+            let now = lacks && {
+                let sent = id.and_then(|id| self.under_way.get(&site).and_then(|u| u.sent(id)));
+                sent.is_none() || owed(&row, view, sent).is_some()
+            };
+            let held = &mut row.held[held_at];
+            if !lacks {
+                held.since = 0;
+                continue;
+            }
+            open = true;
+            if held.since == 0 {
+                (held.since, held.bulk) = (order, fresh.bulk);
+            } else if !fresh.bulk {
+                held.bulk = false;
+            }
+            if now {
+                queued.push((site, held.since, held.bulk));
+            }
+        }
+        let left = match (open, fresh.transaction) {
+            (true, Some(transaction)) => {
+                if !row.transactions.contains(&transaction) {
+                    row.transactions.push(transaction);
+                }
+                let over = row.transactions.len().saturating_sub(TRANSACTIONS_MAX);
+                row.transactions.drain(..over).collect()
+            }
+            (true, None) => Vec::new(),
+            (false, _) => std::mem::take(&mut row.transactions),
+        };
+        let id = self.write(table, key, id, &row, open)?;
+        self.leave_transactions(id, &left);
+        if open && let Some(transaction) = fresh.transaction {
+            let rows = self.transactions.entry(transaction).or_default();
+            if !rows.contains(&id) {
+                rows.push(id);
+            }
+        }
+        let urgent = self.shared[at].table.urgent;
+        for (site, since, bulk) in queued {
+            self.enqueue(site, id, since, urgent, bulk);
+        }
+        Ok(())
+    }
+
+    fn write(&self, table: TableId, key: &Key, id: Option<RowId>, row: &Row, open: bool) -> Result<RowId> {
+        let record = row.encode();
+        if let Some(id) = id {
+            self.db.prepare_cached("UPDATE row SET record = ?2, open = ?3 WHERE id = ?1")?.execute(params![id.0, record, open])?;
+            return Ok(id);
+        }
+        let mut w = Writer::new();
+        w.key(key);
+        self.db.prepare_cached("INSERT INTO row (tbl, key, record, open) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            table.0,
+            w.as_slice(),
+            record,
+            open
+        ])?;
+        Ok(RowId(self.db.last_insert_rowid()))
+    }
+
+    fn leave_transactions(&mut self, id: RowId, left: &[u64]) {
+        for transaction in left {
+            if let Some(rows) = self.transactions.get_mut(transaction) {
+                rows.retain(|row| *row != id);
+                if rows.is_empty() {
+                    self.transactions.remove(transaction);
+                }
+            }
+        }
+    }
+
+    /// Rows of the same source transactions as `id`.
+    pub fn companions(&self, row: &Row) -> Vec<RowId> {
+        row.transactions.iter().filter_map(|transaction| self.transactions.get(transaction)).flatten().copied().collect()
+    }
+
+    /// Order number for the next source transaction.
+    pub fn next_transaction(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+
+    /// Up to `limit` rows of `table` above `after` in the ledger's own order: for sweeps and for reading all of it.
+    pub fn slice(&self, table: TableId, after: i64, limit: usize) -> Result<Vec<(RowId, Key, Row)>> {
+        let width = self.width(table)?;
+        let mut query = self.db.prepare_cached("SELECT id, key, record FROM row WHERE id > ?1 AND tbl = ?2 ORDER BY id LIMIT ?3")?;
+        let mut rows = query.query(params![after, table.0, limit as i64])?;
+        let mut out = Vec::new();
+        while let Some(r) = rows.next()? {
+            let key = Reader::new(r.get_ref(1)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?).key()?;
+            let record = r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
+            out.push((RowId(r.get(0)?), key, Row::decode(record, width)?));
+        }
+        Ok(out)
+    }
+
+    /// Existing rows of a table in the ledger, tombstones included.
+    pub fn count_rows(&self, table: TableId) -> Result<u64> {
+        Ok(self.db.query_row("SELECT count(*) FROM row WHERE tbl = ?1", [table.0], |r| r.get::<_, i64>(0))? as u64)
+    }
+
+    fn width(&self, table: TableId) -> Result<usize> {
+        let shared = self.shared(table);
+        shared
+            .map(|s| s.table.columns.len())
+            .ok_or_else(|| Error::Configuration(format!("table number {} is not shared any more", table.0)))
+    }
+
+    /// Tells queues and source transactions from the rows again.
+    pub(super) fn rebuild_queues(&mut self) -> Result<()> {
+        self.queues.values_mut().for_each(|queues| queues.clear());
+        self.transactions.clear();
+        let mut found = Vec::new();
+        {
+            let mut query = self.db.prepare("SELECT id, tbl, record FROM row WHERE open = 1")?;
+            let mut rows = query.query([])?;
+            while let Some(r) = rows.next()? {
+                let (id, table) = (RowId(r.get(0)?), TableId(r.get(1)?));
+                let Some(shared) = self.shared.iter().find(|shared| shared.table.id == table) else { continue };
+                let record = r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
+                let row = Row::decode(record, shared.table.columns.len())?;
+                for transaction in &row.transactions {
+                    self.transactions.entry(*transaction).or_default().push(id);
+                }
+                for held in &row.held {
+                    if held.since > 0 {
+                        found.push((held.site, id, held.since, shared.table.urgent, held.bulk));
+                    }
+                }
+            }
+        }
+        for (site, id, since, urgent, bulk) in found {
+            self.enqueue(site, id, since, urgent, bulk);
+        }
+        Ok(())
+    }
+}

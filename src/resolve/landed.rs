@@ -1,0 +1,95 @@
+//! One of our own writes, read back from the site's log (or remembered by its marker when the log is lost).
+
+use super::observe::{Observed, observe};
+use super::policy::{Roster, TablePolicy};
+use super::row::Row;
+use crate::model::{Cell, Dot, SentRow, Value, WriteKind, fingerprint};
+
+/// The versions in `sent` become what site `dot.site` holds. `content`: the row as the log shows it after our write; None: the
+/// log does not show it (a write that changed nothing, or a lost log). What else the row shows, a trigger's work say, is
+/// a change made there, named by `dot`.
+/// Returns what came of that, and the columns that the site altered as we wrote them.
+pub fn landed(
+    row: &mut Row,
+    roster: &Roster,
+    policy: &TablePolicy,
+    dot: Dot,
+    sent: &SentRow,
+    content: Option<&[Cell]>,
+    at_us: i64,
+) -> (Observed, Vec<usize>) {
+    let view = roster.site(dot.site);
+    let mut held = row.take_held(dot.site, view.known);
+    let mut altered = Vec::new();
+    if sent.kind == WriteKind::Columns {
+        if !held.life.exists() {
+            // It was put back there unseen, and our write went over it.
+            held.life = held.life.next();
+            held.columns.clear();
+        }
+    } else {
+        held.life = sent.life;
+        held.columns = match sent.life.exists() {
+            true => (0..row.registers.len() as u16).map(|column| (column, None)).collect(),
+            false => Vec::new(),
+        };
+    }
+    for (column, dot, print) in &sent.columns {
+        let shown = content.and_then(|content| content.get(usize::from(*column))).and_then(value);
+        let print = shown.map_or(*print, |value| {
+            let actual = fingerprint(value);
+            if actual != *print {
+                altered.push(usize::from(*column));
+            }
+            actual
+        });
+        let merged = row.registers.get(usize::from(*column)).and_then(Option::as_ref);
+        let same = held.life == row.life && !altered.contains(&usize::from(*column)) && merged.is_some_and(|merged| merged.dot == *dot);
+        held.columns.retain(|(c, _)| c != column);
+        if !same {
+            held.columns.push((*column, Some((*dot, print))));
+        }
+    }
+    let registers = || row.registers.iter().enumerate().filter(|(column, _)| view.has[*column]);
+    if held.life != row.life
+        && held.life.exists()
+        && row.life.exists()
+        && registers().all(|(column, register)| row.dot_of(&held, column) == register.as_ref().map(|register| register.dot))
+    {
+        held.life = row.life;
+        held.columns.clear();
+    }
+    row.put_held(held);
+    row.tidy(roster);
+    let observed = match content {
+        Some(content) if sent.life.exists() => {
+            let mut rest = content.to_vec();
+            for (column, ..) in &sent.columns {
+                if let Some(cell) = rest.get_mut(usize::from(*column)) {
+                    *cell = Cell::Unchanged;
+                }
+            }
+            observe_rest(row, roster, policy, dot, &rest, at_us)
+        }
+        _ => Observed::default(),
+    };
+    (observed, altered)
+}
+
+fn value(cell: &Cell) -> Option<&Value> {
+    match cell {
+        Cell::Value(value) => Some(value),
+        _ => None,
+    }
+}
+
+fn observe_rest(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, rest: &[Cell], at_us: i64) -> Observed {
+    let shows_more = match row.held(dot.site) {
+        None => rest
+            .iter()
+            .enumerate()
+            .any(|(column, cell)| value(cell).is_some_and(|v| row.registers[column].as_ref().is_none_or(|r| r.value != *v))),
+        Some(held) => rest.iter().enumerate().any(|(column, cell)| value(cell).is_some_and(|v| !row.holds(held, column, v))),
+    };
+    if shows_more { observe(row, roster, policy, dot, Some(rest), at_us) } else { Observed::default() }
+}

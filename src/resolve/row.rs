@@ -1,0 +1,305 @@
+//! The ledger's record of one row.
+//!
+//! What a site holds is kept as its difference from the merged row: no entry for a site means what `Known` says of it (as a
+//! rule: it holds the merged version), and an entry lists only the columns in which it differs. So the record of a row
+//! that every site agrees on is the row itself, and one change reads and writes one record, however many sites there are.
+
+use super::policy::{Known, Roster};
+use crate::model::{Dot, Fingerprint, Life, Malformed, Reader, SiteId, Value, Writer, fingerprint};
+
+/// One column of the merged row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    pub value: Value,
+    pub dot: Dot,
+    /// Commit time at the site that wrote it, microseconds since 1970; 0 for what a first copy found.
+    pub at_us: i64,
+}
+
+/// What one site holds of a row, where it is not the merged version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub site: SiteId,
+    /// The scan that came by this row last at this site; 0: none.
+    pub seen: u32,
+    pub life: Life,
+    /// Columns in which it differs, by number: the dot and fingerprint it holds; None: nothing of ours.
+    /// In the merged row's life an unlisted column is the merged one; in another life it is unknown.
+    pub columns: Vec<(u16, Option<(Dot, Fingerprint)>)>,
+    /// Order number of the change by which the site was first owed something.
+    pub since: u64,
+    /// Owed by a copy or a repair, not by somebody's change just now.
+    pub bulk: bool,
+    /// The site's row is another person's, or a value that an operator has to decide about: neither merged nor written to.
+    pub apart: bool,
+}
+
+/// A row's merged state and what the sites hold instead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    pub life: Life,
+    /// One for each column of the table; None: no site has said anything about it.
+    pub registers: Vec<Option<Register>>,
+    /// By site number.
+    pub held: Vec<Held>,
+    /// Order numbers of the multi-row transactions that it took part in while some site is owed it: they leave together.
+    pub transactions: Vec<u64>,
+}
+
+impl Row {
+    pub fn new(width: usize) -> Row {
+        Row { registers: vec![None; width], ..Row::default() }
+    }
+
+    pub fn held(&self, site: SiteId) -> Option<&Held> {
+        self.held.binary_search_by_key(&site, |held| held.site).ok().map(|at| &self.held[at])
+    }
+
+    pub(super) fn put_held(&mut self, held: Held) {
+        match self.held.binary_search_by_key(&held.site, |h| h.site) {
+            Ok(at) => self.held[at] = held,
+            Err(at) => self.held.insert(at, held),
+        }
+    }
+
+    /// The entry of `site`, made from what its absence means if there is none. In a first scan that has not come by, the
+    /// site counts as holding nothing.
+    pub(super) fn take_held(&mut self, site: SiteId, known: Known) -> Held {
+        match self.held.binary_search_by_key(&site, |held| held.site) {
+            Ok(at) => self.held.remove(at),
+            Err(_) => Held {
+                site,
+                seen: 0,
+                life: match known {
+                    Known::Merged | Known::Unsure { .. } => self.life,
+                    Known::Unknown { .. } | Known::Absent { .. } => Life::NONE,
+                },
+                columns: Vec::new(),
+                since: 0,
+                bulk: false,
+                apart: false,
+            },
+        }
+    }
+
+    /// The dot that `held` has in `column`.
+    pub(super) fn dot_of(&self, held: &Held, column: usize) -> Option<Dot> {
+        match held.columns.iter().find(|(c, _)| usize::from(*c) == column) {
+            Some((_, version)) => version.map(|(dot, _)| dot),
+            None if held.life == self.life => self.registers[column].as_ref().map(|register| register.dot),
+            None => None,
+        }
+    }
+
+    /// Whether `held` has `value` in `column`.
+    pub(super) fn holds(&self, held: &Held, column: usize, value: &Value) -> bool {
+        match held.columns.iter().find(|(c, _)| usize::from(*c) == column) {
+            Some((_, version)) => version.is_some_and(|(_, print)| print == fingerprint(value)),
+            None if held.life == self.life => self.registers[column].as_ref().is_some_and(|register| register.value == *value),
+            None => false,
+        }
+    }
+
+    /// Writes down that `held` has `dot` and `value` in `column`. Unlists it where that is the merged register.
+    pub(super) fn hold(&self, held: &mut Held, column: usize, dot: Dot, value: &Value) {
+        let merged = held.life == self.life
+            && self.registers[column].as_ref().is_some_and(|register| register.dot == dot && register.value == *value);
+        held.columns.retain(|(c, _)| usize::from(*c) != column);
+        if !merged {
+            held.columns.push((column as u16, Some((dot, fingerprint(value)))));
+        }
+    }
+
+    /// Replaces one register. Sites that held the old one get it listed first.
+    pub(super) fn set_register(&mut self, column: usize, register: Register) {
+        let old = self.registers[column].as_ref().map(|old| (old.dot, fingerprint(&old.value)));
+        for held in &mut self.held {
+            if held.life == self.life && !held.columns.iter().any(|(c, _)| usize::from(*c) == column) {
+                held.columns.push((column as u16, old));
+            }
+        }
+        self.registers[column] = Some(register);
+    }
+
+    /// Begins another life, without any column. Sites in the old one get all that they hold listed first.
+    pub(super) fn begin_life(&mut self, life: Life) {
+        for column in 0..self.registers.len() {
+            let Some(old) = self.registers[column].take() else { continue };
+            let version = (old.dot, fingerprint(&old.value));
+            for held in &mut self.held {
+                if held.life == self.life && !held.columns.iter().any(|(c, _)| usize::from(*c) == column) {
+                    held.columns.push((column as u16, Some(version)));
+                }
+            }
+        }
+        self.life = life;
+    }
+
+    /// Puts the row into a later life as it is: every site is owed all of it anew.
+    pub(super) fn revive(&mut self, life: Life) {
+        let registers = self.registers.clone();
+        self.begin_life(life);
+        self.registers = registers;
+    }
+
+    /// Gives every site but `except` that has no entry the one that its absence means, before the merged row changes.
+    pub(super) fn spell_out(&mut self, roster: &Roster, except: SiteId) {
+        for site in &roster.sites {
+            if site.id == except || self.held(site.id).is_some() || matches!(site.known, Known::Unknown { .. }) {
+                continue;
+            }
+            let mut held = self.take_held(site.id, site.known);
+            if let Known::Absent { generation } = site.known {
+                held.seen = generation;
+            }
+            self.put_held(held);
+        }
+    }
+
+    /// Drops entries that say nothing any more: the site holds the merged version and no scan needs the mark.
+    pub(super) fn tidy(&mut self, roster: &Roster) {
+        let (life, registers) = (self.life, &self.registers);
+        self.held.retain_mut(|held| {
+            let Some(site) = roster.sites.iter().find(|site| site.id == held.site) else { return false };
+            if held.life == life && !held.apart {
+                held.columns.retain(|(c, version)| {
+                    let column = usize::from(*c);
+                    let merged = registers[column].as_ref();
+                    site.has[column] && !(version.is_none() && merged.is_none())
+                });
+                if !life.exists() {
+                    held.columns.clear();
+                }
+            }
+            let merged = held.life == life && held.columns.is_empty() && !held.apart;
+            let needed = match site.known {
+                Known::Merged => false,
+                Known::Unknown { .. } => true,
+                Known::Absent { .. } => life.exists(),
+                Known::Unsure { generation } => held.seen == generation,
+            };
+            !merged || needed
+        });
+    }
+
+    /// Every site holds the delete: the record can go.
+    pub fn is_over(&self, roster: &Roster) -> bool {
+        !self.life.exists() && self.held.is_empty() && !roster.sites.iter().any(|site| matches!(site.known, Known::Unknown { .. }))
+    }
+}
+
+const FORMAT: u8 = 1;
+
+impl Row {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.byte(FORMAT);
+        w.uint(self.life.0.into());
+        let mut stamps: Vec<(Dot, i64)> = Vec::new();
+        for register in self.registers.iter().flatten() {
+            if !stamps.contains(&(register.dot, register.at_us)) {
+                stamps.push((register.dot, register.at_us));
+            }
+        }
+        w.uint(stamps.len() as u64);
+        for (dot, at_us) in &stamps {
+            encode_dot(&mut w, *dot);
+            w.int(*at_us);
+        }
+        w.uint(self.registers.len() as u64);
+        for register in &self.registers {
+            match register {
+                None => w.uint(0),
+                Some(register) => {
+                    let stamp = stamps.iter().position(|s| *s == (register.dot, register.at_us)).unwrap_or_default();
+                    w.uint(stamp as u64 + 1);
+                    w.value(&register.value);
+                }
+            }
+        }
+        w.uint(self.held.len() as u64);
+        for held in &self.held {
+            held.encode(&mut w);
+        }
+        w.uint(self.transactions.len() as u64);
+        for transaction in &self.transactions {
+            w.uint(*transaction);
+        }
+        w.into_bytes()
+    }
+
+    /// Reads a record; `width`: the table's columns now. Columns added to the share since are unset.
+    pub fn decode(bytes: &[u8], width: usize) -> Result<Row, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.byte()? != FORMAT {
+            return Err(Malformed);
+        }
+        let life = Life(r.u32()?);
+        let count = r.count()?;
+        let stamps = (0..count).map(|_| Ok((decode_dot(&mut r)?, r.int()?))).collect::<Result<Vec<_>, Malformed>>()?;
+        let stored = r.count()?;
+        let mut registers = Vec::with_capacity(stored.max(width));
+        for _ in 0..stored {
+            registers.push(match usize::try_from(r.uint()?).map_err(|_| Malformed)? {
+                0 => None,
+                n => {
+                    let (dot, at_us) = *stamps.get(n - 1).ok_or(Malformed)?;
+                    Some(Register { value: r.value()?, dot, at_us })
+                }
+            });
+        }
+        if stored > width {
+            return Err(Malformed);
+        }
+        registers.resize(width, None);
+        let count = r.count()?;
+        let held = (0..count).map(|_| Held::decode(&mut r, width)).collect::<Result<_, _>>()?;
+        let count = r.count()?;
+        let transactions = (0..count).map(|_| r.uint()).collect::<Result<_, _>>()?;
+        r.end()?;
+        Ok(Row { life, registers, held, transactions })
+    }
+}
+
+impl Held {
+    fn encode(&self, w: &mut Writer) {
+        w.uint(self.site.0.into());
+        w.uint(self.seen.into());
+        w.uint(self.life.0.into());
+        w.uint(self.since);
+        w.byte(u8::from(self.bulk) | u8::from(self.apart) << 1);
+        w.uint(self.columns.len() as u64);
+        for (column, version) in &self.columns {
+            w.uint(u64::from(*column) << 1 | u64::from(version.is_some()));
+            if let Some((dot, print)) = version {
+                encode_dot(w, *dot);
+                w.u64(print.0);
+            }
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>, width: usize) -> Result<Held, Malformed> {
+        let (site, seen, life, since, flags) = (SiteId(r.u16()?), r.u32()?, Life(r.u32()?), r.uint()?, r.byte()?);
+        let count = r.count()?;
+        let mut columns = Vec::with_capacity(count.min(width));
+        for _ in 0..count {
+            let head = r.u32()?;
+            let column = u16::try_from(head >> 1).map_err(|_| Malformed)?;
+            if usize::from(column) >= width {
+                return Err(Malformed);
+            }
+            let version = if head & 1 == 1 { Some((decode_dot(r)?, Fingerprint(r.u64()?))) } else { None };
+            columns.push((column, version));
+        }
+        Ok(Held { site, seen, life, since, bulk: flags & 1 == 1, apart: flags & 2 == 2, columns })
+    }
+}
+
+fn encode_dot(w: &mut Writer, dot: Dot) {
+    w.uint(dot.site.0.into());
+    w.uint(dot.counter);
+}
+
+fn decode_dot(r: &mut Reader<'_>) -> Result<Dot, Malformed> {
+    Ok(Dot { site: SiteId(r.u16()?), counter: r.uint()? })
+}
