@@ -119,7 +119,7 @@ fn decoded(site: &str, table: &SiteTable, row: &Row) -> Result<(Key, Image)> {
         let raw: Option<Raw<'_>> = row.try_get(place.next().unwrap_or_default()).map_err(|error| from_driver(site, "reading rows", error))?;
         image.push(match raw {
             None => values::cell(None, &column.ty, shared.family),
-            Some(Raw(bytes)) if is_bytes(&column.ty) => values::made_canonical(Value::Bytes(bytes.to_vec()), shared.family),
+            Some(Raw(bytes)) if is_bytes(&column.ty) => values::made_canonical(Value::Bytes(bytes.to_vec()), &column.ty, shared.family),
             Some(Raw(bytes)) => match std::str::from_utf8(bytes) {
                 Ok(text) => values::cell(Some(text), &column.ty, shared.family),
                 Err(_) => Cell::Refused("text that is not UTF-8"),

@@ -2,7 +2,7 @@
 
 use super::connect::{ident, literal, qualified};
 use super::values::{Param, encode, typed};
-use crate::model::{MarkerId, SiteColumn, WriteKind};
+use crate::model::{MarkerId, SiteColumn, WriteKind, fit};
 use crate::sites::{MARKER_TABLE, Piece, RowWrite, Statement};
 
 /// A statement and its parameters.
@@ -120,7 +120,9 @@ impl Builder {
         for (at, (column, value)) in key.zip(&row.key.0).enumerate() {
             self.push(if at == 0 { " WHERE " } else { " AND " });
             self.push(&format!("{} = ", ident(&column.name)));
-            self.bind(encode(value, &column.ty));
+            // A canonical key, while columns come fitted; one that does not fit finds no row.
+            let value = fit(value, &column.ty).unwrap_or_else(|_| value.clone());
+            self.bind(encode(&value, &column.ty));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
 
-use crate::model::{Cell, Charset, ColumnType, Date, DateTime, Decimal, Family, Value, canonical};
+use crate::model::{Cell, Charset, ColumnType, Date, DateTime, Decimal, Family, Span, Special, Value, ZeroDates, read};
 
 /// What the catalog says about a column's type; for a domain, about the type below it.
 pub(super) struct Declared {
@@ -23,13 +23,10 @@ pub(super) struct Declared {
 
 const TEXT_BYTES_MAX: u64 = (1 << 30) - 5;
 
-/// 4713 BC is the first year of PostgreSQL's timestamps, 294276 the last.
-const YEARS: (i32, i32) = (-4712, 294_276);
-
 pub(super) fn column_type(declared: &Declared) -> ColumnType {
     let modifier = declared.modifier;
     let unsupported = || ColumnType::Unsupported(declared.spelled.clone());
-    let text = |chars_max| ColumnType::Text { chars_max, bytes_max: TEXT_BYTES_MAX, charset: Charset::Unicode };
+    let text = |chars_max| ColumnType::Text { chars_max, bytes_max: TEXT_BYTES_MAX, charset: Charset::UnicodeNoNul };
     let length = (modifier >= 4).then(|| (modifier - 4) as u32);
     let fraction = u8::try_from(modifier).unwrap_or(6).min(6);
     if declared.class == "e" {
@@ -44,19 +41,20 @@ pub(super) fn column_type(declared: &Declared) -> ColumnType {
         "int4" => ColumnType::Int { bits: 32, unsigned: false },
         "int8" => ColumnType::Int { bits: 64, unsigned: false },
         "oid" => ColumnType::Int { bits: 32, unsigned: true },
-        "float4" => ColumnType::Float32,
-        "float8" => ColumnType::Float64,
+        "float4" => ColumnType::Float32(Special::Nan),
+        "float8" => ColumnType::Float64(Special::Nan),
         "numeric" => numeric(modifier).map_or_else(unsupported, |digits| ColumnType::Decimal { digits }),
         "text" => text(None),
         "varchar" => text(length),
-        "name" => ColumnType::Text { chars_max: None, bytes_max: 63, charset: Charset::Unicode },
-        "bpchar" => length.map_or_else(unsupported, |chars| ColumnType::Char { chars, charset: Charset::Unicode }),
+        "name" => ColumnType::Text { chars_max: None, bytes_max: 63, charset: Charset::UnicodeNoNul },
+        "bpchar" => length.map_or_else(unsupported, |chars| ColumnType::Char { chars, charset: Charset::UnicodeNoNul }),
         "bytea" => ColumnType::Bytes { bytes_max: TEXT_BYTES_MAX, fixed: false },
-        "date" => ColumnType::Date { zero: false },
+        "date" => ColumnType::Date { zero: ZeroDates::No, span: Span::JULIAN_DATES },
         "time" => ColumnType::Time { fraction, long: false },
-        "timestamp" | "timestamptz" => ColumnType::DateTime { fraction, zero: false, years: YEARS },
+        "timestamp" | "timestamptz" => ColumnType::DateTime { fraction, zero: ZeroDates::No, span: Span::JULIAN_TIMESTAMPS },
         "uuid" => ColumnType::Uuid,
-        "json" | "jsonb" => ColumnType::Json,
+        "json" => ColumnType::Json { doubles: false, nul: true },
+        "jsonb" => ColumnType::Json { doubles: false, nul: false },
         "bit" => match u8::try_from(modifier) {
             Ok(bits @ 1..=64) => ColumnType::Bit { bits },
             _ => unsupported(),
@@ -73,21 +71,20 @@ fn numeric(modifier: i32) -> Option<Option<(u16, u16)>> {
     let digits = ((modifier - 4) >> 16) as u16;
     // Eleven bits, signed.
     let scale = ((modifier - 4) & 0x7ff ^ 0x400) - 0x400;
-    let scale = u16::try_from(scale).ok().filter(|scale| *scale <= digits)?;
-    Some(Some((digits, scale)))
+    Some(Some((digits, u16::try_from(scale).ok()?)))
 }
 
 /// The cell for a column's text.
 pub(super) fn cell(text: Option<&str>, ty: &ColumnType, family: Family) -> Cell {
     let Some(text) = text else { return Cell::Value(Value::Null) };
     match decode(text, ty) {
-        Ok(value) => made_canonical(value, family),
+        Ok(value) => made_canonical(value, ty, family),
         Err(reason) => Cell::Refused(reason),
     }
 }
 
-pub(super) fn made_canonical(value: Value, family: Family) -> Cell {
-    match canonical(value, family) {
+pub(super) fn made_canonical(value: Value, ty: &ColumnType, family: Family) -> Cell {
+    match read(value, ty, family) {
         Ok(value) => Cell::Value(value),
         Err(refusal) => Cell::Refused(refusal.0),
     }
@@ -110,15 +107,15 @@ pub(super) fn decode(text: &str, ty: &ColumnType) -> Result<Value, &'static str>
             _ => Value::Decimal(Decimal::parse(text).ok_or(BAD)?),
         },
         // Through f32: the text is the shortest that names this float, not the nearest double.
-        ColumnType::Float32 => Value::float(f64::from(text.parse::<f32>().map_err(|_| BAD)?)),
-        ColumnType::Float64 => Value::float(text.parse().map_err(|_| BAD)?),
+        ColumnType::Float32(_) => Value::float(f64::from(text.parse::<f32>().map_err(|_| BAD)?)),
+        ColumnType::Float64(_) => Value::float(text.parse().map_err(|_| BAD)?),
         ColumnType::Char { .. } => Value::text(text.trim_end_matches(' ')),
         ColumnType::Text { .. } | ColumnType::Enum(_) | ColumnType::Uuid => Value::text(text),
         ColumnType::Bytes { .. } => Value::Bytes(unhex(text.strip_prefix("\\x").ok_or(BAD)?).ok_or(BAD)?),
         ColumnType::Date { .. } => Value::Date(date(finite(text)?).ok_or(BAD)?),
         ColumnType::Time { .. } => Value::Time(clock(text).ok_or(BAD)?),
         ColumnType::DateTime { .. } => Value::DateTime(date_time(finite(text)?).ok_or(BAD)?),
-        ColumnType::Json => Value::json(text).ok_or("JSON that has no canonical form")?,
+        ColumnType::Json { .. } => Value::json(text).ok_or("JSON that has no canonical form")?,
         ColumnType::Set(_) | ColumnType::Any | ColumnType::Unsupported(_) => return Err("a type that has no canonical form"),
     })
 }
@@ -240,7 +237,7 @@ pub(super) fn encode(value: &Value, ty: &ColumnType) -> Param {
             };
             Param::Text(format!("{n:0width$b}", width = usize::from(*bits)))
         }
-        (Value::Float(bits), ColumnType::Float32) => Param::Text(float(f64::from_bits(*bits), true)),
+        (Value::Float(bits), ColumnType::Float32(_)) => Param::Text(float(f64::from_bits(*bits), true)),
         (Value::Float(bits), _) => Param::Text(float(f64::from_bits(*bits), false)),
         (Value::Date(date), _) => Param::Text(dated(*date, "")),
         (Value::DateTime(at), _) => Param::Text(dated(at.date, &format!(" {}", Value::Time(at.us).reveal()))),
@@ -254,7 +251,7 @@ pub(super) fn typed(value: &Value) -> (&'static str, Param) {
         Value::Null => ("text", ColumnType::Any),
         Value::Int(_) => ("bigint", ColumnType::Any),
         Value::UInt(_) | Value::Decimal(_) => ("numeric", ColumnType::Any),
-        Value::Float(_) => ("double precision", ColumnType::Float64),
+        Value::Float(_) => ("double precision", ColumnType::Float64(Special::Nan)),
         Value::Text(_) => ("text", ColumnType::Any),
         Value::Bytes(_) => ("bytea", ColumnType::Bytes { bytes_max: TEXT_BYTES_MAX, fixed: false }),
         Value::Date(_) => ("date", ColumnType::Any),
