@@ -139,15 +139,7 @@ fn landing(
 
 /// One row that an application changed.
 #[allow(clippy::too_many_arguments)]
-fn changed(
-    ledger: &mut Ledger,
-    site: SiteId,
-    net: Net,
-    at_us: i64,
-    now_us: i64,
-    fresh: Freshness,
-    report: &mut Report,
-) -> Result<()> {
+fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64, fresh: Freshness, report: &mut Report) -> Result<()> {
     let Net { table, key, before, after, .. } = net;
     let progress = ledger.progress(site, table);
     if ledger.shared(table).is_none() || progress.stopped.is_some() {

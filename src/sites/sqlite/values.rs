@@ -107,9 +107,9 @@ fn decode(stored: ValueRef<'_>, ty: &ColumnType) -> Result<Value, &'static str> 
         (T::Bytes { .. }, S::Text(bytes)) | (T::Bytes { .. } | T::Any, S::Blob(bytes)) => Value::Bytes(bytes.into()),
         (T::Date { .. }, S::Text(text)) => Value::Date(date(unicode(text)?).ok_or("text that is not a date in a date column")?),
         (T::Time { .. }, S::Text(text)) => Value::Time(clock(unicode(text)?).ok_or("text that is not a time in a time column")?),
-        (T::DateTime { .. }, S::Text(text)) => {
-            Value::DateTime(datetime(unicode(text)?).ok_or("text that is not a date and time, or has a zone, in a column of dates and times")?)
-        }
+        (T::DateTime { .. }, S::Text(text)) => Value::DateTime(
+            datetime(unicode(text)?).ok_or("text that is not a date and time, or has a zone, in a column of dates and times")?,
+        ),
         (T::Date { .. } | T::Time { .. } | T::DateTime { .. }, _) => return Err("a number or bytes in a column of dates or times"),
         (T::Unsupported(_), _) => return Err("a column type that SQLite does not keep losslessly"),
         (_, S::Integer(_)) => return Err("an integer in a column of another type"),
@@ -252,7 +252,7 @@ mod tests {
             let value = Value::DateTime(datetime(text).unwrap());
             assert_eq!(through("DATETIME", &ty, &value), Ok(value), "{text}");
         }
-        assert_eq!(datetime("2024-01-02T03:04:05Z"), datetime("2024-01-02 03:04:05"));
+        assert!(datetime("2024-01-02T03:04:05Z") == datetime("2024-01-02 03:04:05"));
         assert!(datetime("2024-01-02 03:04:05+02:00").is_none() && date("2023-02-29").is_none());
         let long = Value::Time(-(838 * 3600 + 59 * 60 + 59) * 1_000_000);
         assert_eq!(through("TIME", &ColumnType::Time { fraction: 6, long: true }, &long), Ok(long));
