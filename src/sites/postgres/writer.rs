@@ -86,7 +86,11 @@ async fn held(client: &Client, site: &str, schema: &str, lane: Lane, lock_key: i
     const SESSION: &str = "SELECT coalesce(a.application_name, '?') || ' (process ' || l.pid || coalesce(', from ' || a.client_addr::text, '') || ')' \
         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
         WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32) | l.objid::bigint = $1 LIMIT 1";
-    let marker = format!("SELECT convert_from(payload, 'UTF8') FROM {} WHERE id = {} AND kind = 'h'", qualified(schema, MARKER_TABLE), holder_id(lane));
+    let marker = format!(
+        "SELECT convert_from(payload, 'UTF8') FROM {} WHERE id = {} AND kind = 'h'",
+        qualified(schema, MARKER_TABLE),
+        holder_id(lane)
+    );
     let mut who = Vec::new();
     if let Ok(Some(row)) = client.query_opt(&marker, &[]).await {
         who.extend(row.try_get::<_, String>(0));
@@ -310,8 +314,10 @@ impl PostgresWriter {
         for row in rows.iter().filter(|row| row.kind == WriteKind::Insert) {
             let name = (row.table.schema.clone(), row.table.name.clone());
             if !self.sequences.contains_key(&name) {
-                let found = self.client.query(SQL, &[&name.0, &name.1]).await.map_err(|error| self.driver("looking at sequences", error))?;
-                let sequence = |row: &tokio_postgres::Row| Sequence { column: row.get(0), schema: row.get(1), name: row.get(2), reached: i64::MIN };
+                let found =
+                    self.client.query(SQL, &[&name.0, &name.1]).await.map_err(|error| self.driver("looking at sequences", error))?;
+                let sequence =
+                    |row: &tokio_postgres::Row| Sequence { column: row.get(0), schema: row.get(1), name: row.get(2), reached: i64::MIN };
                 self.sequences.insert(name, found.iter().map(sequence).collect());
             }
         }
@@ -323,7 +329,8 @@ impl PostgresWriter {
         let mut wanted: Vec<(Sql, (String, String), usize, i64)> = Vec::new();
         for (name, sequences) in &self.sequences {
             for (which, sequence) in sequences.iter().enumerate() {
-                let numbers = rows.iter().filter(|row| row.kind == WriteKind::Insert && row.table.name == name.1 && row.table.schema == name.0);
+                let numbers =
+                    rows.iter().filter(|row| row.kind == WriteKind::Insert && row.table.name == name.1 && row.table.schema == name.0);
                 let highest = numbers.filter_map(|row| row.number_in(&sequence.column)).max();
                 if let Some(highest) = highest.filter(|highest| *highest > sequence.reached) {
                     let text = statements::advance_sequence(&sequence.schema, &sequence.name);
@@ -421,6 +428,10 @@ impl Writer for PostgresWriter {
             AND (classid::bigint << 32) | objid::bigint = $1)";
         self.clean().await?;
         let row = self.client.query_one(SQL, &[&self.lock_key]).await.map_err(|error| self.driver("asking whether it lives", error))?;
-        if row.get(0) { Ok(()) } else { Err(Error::new(Cause::Disconnected, &self.site, format!("the {} lane's lock is lost", self.lane.name()))) }
+        if row.get(0) {
+            Ok(())
+        } else {
+            Err(Error::new(Cause::Disconnected, &self.site, format!("the {} lane's lock is lost", self.lane.name())))
+        }
     }
 }
