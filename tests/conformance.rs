@@ -116,10 +116,10 @@ fn literals(column: &'static Column, engine: Engine) -> Vec<(usize, &'static str
     for (id, sample) in column.samples.iter().enumerate() {
         list.extend(sample.literal(engine).map(|literal| (id, literal)));
         let arrives = Engine::ALL.iter().find_map(|from| sample.expect(*from, engine));
-        if let Some(Expected::Arrives(literal)) = arrives {
-            if sample.literal(engine) != Some(literal) {
-                list.push((id + ARRIVING, literal));
-            }
+        if let Some(Expected::Arrives(literal)) = arrives
+            && sample.literal(engine) != Some(literal)
+        {
+            list.push((id + ARRIVING, literal));
         }
     }
     list

@@ -210,6 +210,7 @@ pub const COLUMNS: &[Column] = &[
             all("maximum", "1.7976931348623157e308"),
             all("minimum", "-1.7976931348623157e308"),
             all("least normal", "2.2250738585072014e-308"),
+            all("least", "5e-324"),
             all("beyond 53 bits", "9007199254740993e0"),
             each("negative zero", ["-0e0", "-0e0", "'-0'", "-0e0"]).arriving(["0e0", "0e0", "'0'", "0e0"]),
             three("infinity", NO, "'-Infinity'", "-9e999"),
