@@ -29,7 +29,11 @@ impl SqliteChunks {
         Ok(SqliteChunks { inner: Arc::new(Mutex::new(Inner { db, tables: HashMap::new() })), place })
     }
 
-    async fn with<T: Send + 'static>(&self, table: &Arc<SiteTable>, work: impl FnOnce(&Place, &Connection, &Rows) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn with<T: Send + 'static>(
+        &self,
+        table: &Arc<SiteTable>,
+        work: impl FnOnce(&Place, &Connection, &Rows) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (place, inner, table) = (self.place.clone(), self.inner.clone(), table.clone());
         blocking(&self.place.site, move || {
             let mut inner = inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -89,11 +93,18 @@ impl ChunkReader for SqliteChunks {
 }
 
 fn raw_key(place: &Place, rows: &Rows, key: &Key) -> Result<RawKey> {
-    rows.raw_key(key).map_err(|reason| Error::new(Cause::Protocol, &place.site, format!("reading can't go on after {reason}")).table(&rows.name))
+    rows.raw_key(key)
+        .map_err(|reason| Error::new(Cause::Protocol, &place.site, format!("reading can't go on after {reason}")).table(&rows.name))
 }
 
 /// Rows whose key has no canonical form are passed over; a chunk is empty only at the table's end.
-fn chunk(db: &Connection, rows: &Rows, mut after: Option<RawKey>, rows_max: usize, bytes_max: usize) -> rusqlite::Result<Vec<(Key, Image)>> {
+fn chunk(
+    db: &Connection,
+    rows: &Rows,
+    mut after: Option<RawKey>,
+    rows_max: usize,
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<(Key, Image)>> {
     let mut found = Vec::new();
     loop {
         let (mut bytes, mut last) = (0, None);

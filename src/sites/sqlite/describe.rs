@@ -83,7 +83,9 @@ fn table(db: &Connection, name: String, kind: &str, without_rowid: bool, strict:
 fn unfit(kind: &str, indexes: &[Index]) -> Option<(String, String)> {
     match kind {
         "view" => return Some(("it is a view".into(), "share the tables that it is made of".into())),
-        "virtual" => return Some(("it is a virtual table, which can't have triggers".into(), "share the table that it is made from".into())),
+        "virtual" => {
+            return Some(("it is a virtual table, which can't have triggers".into(), "share the table that it is made from".into()));
+        }
         _ => {}
     }
     let columns = indexes.iter().flat_map(|index| index.columns.iter().flatten());
@@ -112,7 +114,8 @@ fn columns(
     strict: bool,
     indexes: &[Index],
 ) -> rusqlite::Result<(Vec<ColumnDescription>, Vec<String>)> {
-    let mut info = db.prepare_cached("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid")?;
+    let mut info =
+        db.prepare_cached("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid")?;
     let mut rows = info.query([table])?;
     let (mut columns, mut key) = (Vec::new(), BTreeMap::new());
     while let Some(row) = rows.next()? {
@@ -124,7 +127,12 @@ fn columns(
         let collations = indexes.iter().flat_map(|index| index.columns.iter().flatten()).filter(|(column, _)| *column == name);
         columns.push(ColumnDescription {
             case_insensitive: collations.into_iter().any(|(_, collation)| collation.eq_ignore_ascii_case("NOCASE")),
-            column: SiteColumn { ty: column_type(&declared, strict), ordinal: columns.len(), nullable: !not_null && !(pk > 0 && without_rowid), name },
+            column: SiteColumn {
+                ty: column_type(&declared, strict),
+                ordinal: columns.len(),
+                nullable: !not_null && !(pk > 0 && without_rowid),
+                name,
+            },
             has_default,
             generated: hidden == 2 || hidden == 3,
             numbered: false,
@@ -168,7 +176,11 @@ pub fn indexes(db: &Connection, table: &str) -> rusqlite::Result<Vec<Index>> {
     let mut parts = db.prepare_cached("SELECT cid, name, coll FROM pragma_index_xinfo(?1) WHERE key ORDER BY seqno")?;
     for index in &mut found {
         let columns = parts.query_map([&index.name], |row| {
-            Ok(if row.get::<_, i64>(0)? < 0 { None } else { Some((row.get(1)?, row.get::<_, Option<String>>(2)?.unwrap_or_else(|| "BINARY".into()))) })
+            Ok(if row.get::<_, i64>(0)? < 0 {
+                None
+            } else {
+                Some((row.get(1)?, row.get::<_, Option<String>>(2)?.unwrap_or_else(|| "BINARY".into())))
+            })
         })?;
         index.columns = columns.collect::<Result<_, _>>()?;
     }
@@ -208,7 +220,8 @@ fn foreign(db: &Connection, table: &str) -> rusqlite::Result<Vec<ForeignKey>> {
 }
 
 fn triggers(db: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
-    let mut list = db.prepare_cached("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY name")?;
+    let mut list =
+        db.prepare_cached("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY name")?;
     let names: Vec<String> = list.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(names.into_iter().filter(|name| !name.starts_with(OURS)).collect())
 }
@@ -277,7 +290,9 @@ pub fn column_type(declared: &str, strict: bool) -> ColumnType {
         "DECIMAL" | "DEC" | "NUMERIC" | "NUMBER" | "MONEY" => ColumnType::Decimal { digits: kept_digits(&upper) },
         "DATE" => ColumnType::Date { zero: ZeroDates::Parts, span: Span::YEARS_0_TO_9999 },
         "TIME" => ColumnType::Time { fraction: 6, long: true },
-        "DATETIME" | "TIMESTAMP" | "TIMESTAMPTZ" => ColumnType::DateTime { fraction: 6, zero: ZeroDates::Parts, span: Span::YEARS_0_TO_9999 },
+        "DATETIME" | "TIMESTAMP" | "TIMESTAMPTZ" => {
+            ColumnType::DateTime { fraction: 6, zero: ZeroDates::Parts, span: Span::YEARS_0_TO_9999 }
+        }
         "JSON" => ColumnType::Json { doubles: false, nul: true },
         "UUID" | "GUID" | "UNIQUEIDENTIFIER" => ColumnType::Uuid,
         "BINARY" | "VARBINARY" | "BYTEA" => bytes,

@@ -82,7 +82,8 @@ impl LogReader for SqliteLog {
 
     async fn acknowledge(&mut self, site: SiteId, position: &Position) -> Result<()> {
         let place = Place::parse(position).filter(|_| site == self.site);
-        let place = place.ok_or_else(|| Error::new(Cause::Protocol, &self.site_name, format!("{position} is not a place in this site's changelog")))?;
+        let place = place
+            .ok_or_else(|| Error::new(Cause::Protocol, &self.site_name, format!("{position} is not a place in this site's changelog")))?;
         self.captured.fetch_max(place.id, Ordering::AcqRel);
         // A thread that has ended has left its error in `looks`.
         let _ = self.signals.send(Signal::Acknowledged(place.id));
@@ -134,7 +135,9 @@ impl Follower {
         let path = site.real_path();
         // Watching starts before the first look, so that no commit falls in between.
         let watch = Watch::start(&path, wake)
-            .inspect_err(|error| tracing::warn!(site = %site.site, "the database's folder can't be watched ({error}); it is asked every 100 ms"))
+            .inspect_err(
+                |error| tracing::warn!(site = %site.site, "the database's folder can't be watched ({error}); it is asked every 100 ms"),
+            )
             .ok();
         let (inode, db) = (site.inode()?, site.open()?);
         let failed = |error| site.error("opening the changelog", &error);

@@ -42,7 +42,9 @@ fn folder(place: &Place) -> Finding {
     let _ = std::fs::remove_file(&probe);
     match made {
         Ok(_) => Finding::fine("folder", "files can be made beside the database"),
-        Err(error) => Finding::error("folder", format!("no file can be made beside the database: {}", error.kind()), grants(place).join("; ")),
+        Err(error) => {
+            Finding::error("folder", format!("no file can be made beside the database: {}", error.kind()), grants(place).join("; "))
+        }
     }
 }
 
@@ -102,7 +104,9 @@ fn journal(db: &Connection) -> rusqlite::Result<Finding> {
         ),
         mode => Finding::warning(
             "journal mode",
-            format!("{mode}: while rosterd reads, for a few milliseconds, an application's commit waits, or fails where it sets no busy timeout"),
+            format!(
+                "{mode}: while rosterd reads, for a few milliseconds, an application's commit waits, or fails where it sets no busy timeout"
+            ),
             "PRAGMA journal_mode=WAL;",
         ),
     })
@@ -128,7 +132,11 @@ fn integrity(place: &Place, db: &Connection) -> rusqlite::Result<Option<Finding>
     Ok(Some(if fine {
         Finding::fine("integrity", "quick_check finds nothing")
     } else {
-        Finding::error("integrity", "quick_check finds damage", "PRAGMA integrity_check; then restore the file, or use .recover of the sqlite3 command")
+        Finding::error(
+            "integrity",
+            "quick_check finds damage",
+            "PRAGMA integrity_check; then restore the file, or use .recover of the sqlite3 command",
+        )
     }))
 }
 
@@ -142,15 +150,23 @@ fn tracked(db: &Connection, table: &SiteTable) -> rusqlite::Result<Vec<Finding>>
         return Ok(vec![Finding::error(subject, obstacle, "give it a primary key over its key columns")]);
     }
     let mut found = Vec::new();
-    let nullable: Vec<&str> =
-        triggers::key_columns(table).unwrap_or_default().iter().filter(|column| column.nullable).map(|column| column.name.as_str()).collect();
+    let nullable: Vec<&str> = triggers::key_columns(table)
+        .unwrap_or_default()
+        .iter()
+        .filter(|column| column.nullable)
+        .map(|column| column.name.as_str())
+        .collect();
     if !nullable.is_empty() {
         let text = format!("SQLite allows NULL in its key column {}; rows with NULL there are left out", nullable.join(", "));
         found.push(Finding::warning(subject.clone(), text, "declare the key columns NOT NULL"));
     }
     if indexes.iter().any(|index| index.unique && index.unique_columns().is_none()) {
         let text = "it has a unique index with a WHERE clause or an expression: rows that REPLACE removes because of it are not seen";
-        found.push(Finding::warning(subject.clone(), text, "avoid REPLACE and INSERT OR REPLACE on this table, or use a plain unique index"));
+        found.push(Finding::warning(
+            subject.clone(),
+            text,
+            "avoid REPLACE and INSERT OR REPLACE on this table, or use a plain unique index",
+        ));
     }
     let text = match triggers::tracking(db, &triggers::wanted(table, &indexes), &table.name)? {
         Tracking::Complete => "its triggers are there",

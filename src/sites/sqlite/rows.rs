@@ -64,7 +64,8 @@ impl Rows {
         let sql = if after.is_some() { &self.following } else { &self.first };
         let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
         let mut statement = db.prepare_cached(sql)?;
-        let mut rows = statement.query(params_from_iter(after.unwrap_or_default().iter().map(Parameter::Key).chain([Parameter::Limit(limit)])))?;
+        let mut rows =
+            statement.query(params_from_iter(after.unwrap_or_default().iter().map(Parameter::Key).chain([Parameter::Limit(limit)])))?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             count += 1;

@@ -61,7 +61,8 @@ impl Shapes {
         let shape = self.shape(table)?;
         let numbers: Vec<usize> = written.iter().map(|(i, _)| *i).collect();
         let key_width = key.len();
-        let sql = shape.texts.entry((row.kind, numbers)).or_insert_with_key(|(kind, numbers)| text(table, *kind, numbers, key_width).into());
+        let sql =
+            shape.texts.entry((row.kind, numbers)).or_insert_with_key(|(kind, numbers)| text(table, *kind, numbers, key_width).into());
         Ok(Prepared { sql: sql.clone(), values, key, present: shape.present.clone() })
     }
 

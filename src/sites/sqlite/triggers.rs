@@ -173,7 +173,8 @@ impl Log<'_> {
 
 /// How a table is tracked now.
 pub fn tracking(db: &Connection, wanted: &[Trigger], table: &str) -> rusqlite::Result<Tracking> {
-    let mut find = db.prepare_cached("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = ?1 AND tbl_name = ?2 COLLATE NOCASE")?;
+    let mut find =
+        db.prepare_cached("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = ?1 AND tbl_name = ?2 COLLATE NOCASE")?;
     let mut state = Tracking::Complete;
     for trigger in wanted {
         let found: Option<String> = find.query([&trigger.name, table])?.next()?.map(|row| row.get(0)).transpose()?;

@@ -107,9 +107,9 @@ fn decode(stored: ValueRef<'_>, ty: &ColumnType) -> Result<Value, &'static str> 
         (T::Bytes { .. }, S::Text(bytes)) | (T::Bytes { .. } | T::Any, S::Blob(bytes)) => Value::Bytes(bytes.into()),
         (T::Date { .. }, S::Text(text)) => Value::Date(date(unicode(text)?).ok_or("text that is not a date in a date column")?),
         (T::Time { .. }, S::Text(text)) => Value::Time(clock(unicode(text)?).ok_or("text that is not a time in a time column")?),
-        (T::DateTime { .. }, S::Text(text)) => {
-            Value::DateTime(datetime(unicode(text)?).ok_or("text that is not a date and time, or has a zone, in a column of dates and times")?)
-        }
+        (T::DateTime { .. }, S::Text(text)) => Value::DateTime(
+            datetime(unicode(text)?).ok_or("text that is not a date and time, or has a zone, in a column of dates and times")?,
+        ),
         (T::Date { .. } | T::Time { .. } | T::DateTime { .. }, _) => return Err("a number or bytes in a column of dates or times"),
         (T::Unsupported(_), _) => return Err("a column type that SQLite does not keep losslessly"),
         (_, S::Integer(_)) => return Err("an integer in a column of another type"),

@@ -36,7 +36,8 @@ impl Watch {
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // An error may stand for events that were lost.
             let ours = event.map_or(true, |event| {
-                !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| path.file_name().is_some_and(|n| names.iter().any(|m| m == n)))
+                !matches!(event.kind, EventKind::Access(_))
+                    && event.paths.iter().any(|path| path.file_name().is_some_and(|n| names.iter().any(|m| m == n)))
             });
             if ours && !flag.swap(true, Ordering::AcqRel) {
                 let _ = wake.send(Signal::Changed);

@@ -56,7 +56,9 @@ impl Place {
         let given = given(db)?;
         let lowest: Option<i64> = db.prepare_cached("SELECT min(id) FROM rosterd_changelog")?.query_row([], |row| row.get(0))?;
         Ok(match found {
-            Some(at_ms) if self.at_ms != 0 && at_ms != self.at_ms => Some("the changelog is not the one that was read: the database was put back from a copy"),
+            Some(at_ms) if self.at_ms != 0 && at_ms != self.at_ms => {
+                Some("the changelog is not the one that was read: the database was put back from a copy")
+            }
             Some(_) => None,
             None if given < self.id => Some("the changelog ends before what was read of it: the database was put back from an older copy"),
             None if self.at_ms == 0 && lowest.map_or(given == self.id, |lowest| lowest <= self.id + 1) => None,
@@ -253,7 +255,9 @@ impl Window {
                 What::Watermark(marker) => {
                     items.push(LogItem::Watermark { site: self.site, marker: *marker, position: entry.place.position() });
                 }
-                What::Gap(table) => items.push(self.alarm(*table, entry.place, "its triggers were made anew; changes before that may not have been logged")),
+                What::Gap(table) => {
+                    items.push(self.alarm(*table, entry.place, "its triggers were made anew; changes before that may not have been logged"))
+                }
                 What::End | What::Other => {}
             }
             self.place = entries[i].place;

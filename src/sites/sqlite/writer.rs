@@ -111,7 +111,8 @@ impl Writer for SqliteWriter {
                 rows.collect::<rusqlite::Result<Vec<_>>>()
             };
             let rows = read().map_err(|e| inner.place.error("reading the markers", &e))?;
-            let unknown = || Error::new(Cause::Protocol, &inner.place.site, "the marker table holds a kind that this version does not know");
+            let unknown =
+                || Error::new(Cause::Protocol, &inner.place.site, "the marker table holds a kind that this version does not know");
             rows.into_iter().map(|(id, kind, payload)| Ok((id, MarkerKind::from_letter(&kind).ok_or_else(unknown)?, payload))).collect()
         })
         .await
@@ -128,7 +129,10 @@ impl Writer for SqliteWriter {
                 return Err(Error::new(Cause::Disconnected, &inner.place.site, "the lock file has been removed"));
             }
             inner.place.inode()?;
-            inner.db.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(|e| inner.place.error("looking whether the database answers", &e))
+            inner
+                .db
+                .query_row("PRAGMA schema_version", [], |_| Ok(()))
+                .map_err(|e| inner.place.error("looking whether the database answers", &e))
         })
         .await
     }
@@ -170,7 +174,9 @@ impl Inner {
         }
         let statements = run(&tx, &batch.statements).map_err(|e| failed(&e))?;
         tx.prepare_cached(&mark_sql()).and_then(|mut mark| mark.execute([mark::END, ""])).map_err(|e| failed(&e))?;
-        finish(tx, batch, &rows).map(|rejected| if rejected.is_empty() { Outcome::Committed { failed: statements } } else { Outcome::Rejected(rejected) }).map_err(|e| failed(&e))
+        finish(tx, batch, &rows)
+            .map(|rejected| if rejected.is_empty() { Outcome::Committed { failed: statements } } else { Outcome::Rejected(rejected) })
+            .map_err(|e| failed(&e))
     }
 }
 
