@@ -252,7 +252,7 @@ mod tests {
             let value = Value::DateTime(datetime(text).unwrap());
             assert_eq!(through("DATETIME", &ty, &value), Ok(value), "{text}");
         }
-        assert_eq!(datetime("2024-01-02T03:04:05Z"), datetime("2024-01-02 03:04:05"));
+        assert!(datetime("2024-01-02T03:04:05Z") == datetime("2024-01-02 03:04:05"));
         assert!(datetime("2024-01-02 03:04:05+02:00").is_none() && date("2023-02-29").is_none());
         let long = Value::Time(-(838 * 3600 + 59 * 60 + 59) * 1_000_000);
         assert_eq!(through("TIME", &ColumnType::Time { fraction: 6, long: true }, &long), Ok(long));
