@@ -88,29 +88,30 @@ async fn a_large_value_arrives_whole() {
     assert_eq!(transaction.changes[0].key, int_key(1));
 }
 
-/// Random statements by several connections, read meanwhile: the replica ends as the tables do.
+/// Random statements by several connections, read meanwhile: after each round the replica is what the tables hold.
 #[tokio::test(flavor = "multi_thread")]
 async fn random_statements_of_several_applications_end_in_an_equal_replica() {
     for (seed, journal) in [(1, "WAL"), (2, "DELETE"), (3, "WAL"), (4, "PERSIST")] {
         let bed = Bed::new(journal).await;
         let mut log = bed.log().await;
         let mut writer = bed.writer(Lane::Urgent).await;
-        let apps: Vec<_> = (0..3)
-            .map(|n| {
-                let app = bed.app();
-                std::thread::spawn(move || random_statements(&app, seed * 10 + n))
-            })
-            .collect();
         let mut marker = 0;
-        while !apps.iter().all(|app| app.is_finished()) {
+        for round in 0..30 {
+            let applications = (0..3).map(|n| {
+                let app = bed.app();
+                std::thread::spawn(move || random_statements(&app, seed * 1000 + round * 10 + n))
+            });
+            let applications: Vec<_> = applications.collect();
+            while !applications.iter().all(|app| app.is_finished()) {
+                marker += 1;
+                log.up_to(&bed, &mut writer, marker).await;
+                log.acknowledge().await;
+            }
+            applications.into_iter().for_each(|app| app.join().unwrap());
             marker += 1;
             log.up_to(&bed, &mut writer, marker).await;
-            log.acknowledge().await;
+            assert_eq!(log.replica, bed.content().await, "seed {seed}, round {round}, {journal}");
         }
-        apps.into_iter().for_each(|app| app.join().unwrap());
-        log.up_to(&bed, &mut writer, 1_000_000).await;
-        assert_eq!(log.replica, bed.content().await, "seed {seed}, {journal}");
-        assert!(!log.replica.is_empty());
     }
 }
 
@@ -124,7 +125,7 @@ fn random_statements(app: &Connection, seed: u64) {
     };
     app.pragma_update(None, "recursive_triggers", seed.is_multiple_of(2)).unwrap();
     app.pragma_update(None, "synchronous", "OFF").unwrap();
-    for _ in 0..150 {
+    for _ in 0..5 {
         app.execute_batch("BEGIN IMMEDIATE").unwrap();
         for _ in 0..=random(4) {
             let (uid, name, n) = (random(12), random(8), random(1000));

@@ -49,13 +49,12 @@ async fn a_new_unique_index_is_covered_after_preparing_again() {
     bed.run("CREATE UNIQUE INDEX mails ON users (mail)");
     bed.site.prepare(&bed.tables).await.unwrap();
     let mut log = bed.log().await;
+    log.replica = bed.content().await;
     let mut writer = bed.writer(Lane::Urgent).await;
     bed.run("REPLACE INTO users (uid, name, mail) VALUES (2, 'bob', 'm')");
     log.up_to(&bed, &mut writer, 1).await;
     let keys: Vec<_> = log.replica.keys().map(|(_, key)| key.as_str()).collect();
     assert_eq!(keys, ["2"]);
-    let deleted = bed.content().await;
-    assert_eq!(deleted.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
