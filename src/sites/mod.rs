@@ -8,6 +8,7 @@ mod error;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
+mod tls;
 
 use std::sync::Arc;
 
