@@ -46,10 +46,10 @@ impl SqliteChunks {
 
 impl Inner {
     fn rows(&mut self, place: &Place, table: &Arc<SiteTable>) -> Result<Arc<Rows>> {
-        if let Some((known, rows)) = self.tables.get(&table.table.id) {
-            if Arc::ptr_eq(known, table) {
-                return Ok(rows.clone());
-            }
+        if let Some((known, rows)) = self.tables.get(&table.table.id)
+            && Arc::ptr_eq(known, table)
+        {
+            return Ok(rows.clone());
         }
         let absent = || Error::new(Cause::Missing, &place.site, "a key column is missing").table(&table.name);
         let rows = Arc::new(Rows::new(table).ok_or_else(absent)?);
