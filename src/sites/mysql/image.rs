@@ -143,9 +143,8 @@ impl Wire {
             }
             ColumnType::Float32(_) => Value::float(f32::from_le_bytes(bytes.try_into().map_err(|_| SHORT_IMAGE)?).into()),
             ColumnType::Float64(_) => Value::float(f64::from_le_bytes(bytes.try_into().map_err(|_| SHORT_IMAGE)?)),
-            ColumnType::Char { charset, .. } => Value::Text(values::trimmed(values::stored_text(bytes, *charset)?)),
-            ColumnType::Text { charset, .. } => Value::Text(values::stored_text(bytes, *charset)?),
-            ColumnType::Bytes { bytes_max, fixed } => values::padded(bytes.to_vec(), *bytes_max, *fixed),
+            ColumnType::Char { charset, .. } | ColumnType::Text { charset, .. } => Value::Text(values::stored_text(bytes, *charset)?),
+            ColumnType::Bytes { .. } => Value::Bytes(bytes.to_vec()),
             ColumnType::Uuid => Value::Text(stored_uuid(bytes)?),
             ColumnType::Date { .. } => Value::Date(date(bytes)),
             ColumnType::Time { .. } if self.code == TIME2 => Value::Time(time2(bytes, fraction)),

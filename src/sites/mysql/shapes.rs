@@ -175,7 +175,7 @@ pub(super) fn image(table: &SiteTable, plan: &[Option<usize>], columns: &[Wire],
         image[shared] = match raw {
             Raw::Absent => Cell::Unchanged,
             Raw::Null => Cell::Value(Value::Null),
-            Raw::Bytes(bytes) => cell(wire.decode(bytes, &column.ty), table.table.columns[shared].family),
+            Raw::Bytes(bytes) => cell(wire.decode(bytes, &column.ty), &column.ty, table.table.columns[shared].family),
         };
     }
     image

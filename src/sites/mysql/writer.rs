@@ -59,6 +59,7 @@ fn holder_id(lane: Lane) -> i64 {
     match lane {
         Lane::Urgent => -1,
         Lane::Bulk => -2,
+        Lane::Control => -3,
     }
 }
 
