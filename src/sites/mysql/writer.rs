@@ -134,7 +134,13 @@ impl Writer {
                     refused.push((step.first, Rejection::Elsewise));
                 }
             }
-            let Some(error) = answers.failure else { continue };
+            let Some(error) = answers.failure else {
+                if done < count {
+                    self.broken = true;
+                    return Err(self.session.server.error(Cause::Protocol, "the server answered fewer statements than it was sent"));
+                }
+                continue;
+            };
             let Some(step) = queue.pop_front() else { break };
             if step.rows > 1 {
                 // Find the culprits, which are rolled back with the rest in the end.
@@ -271,7 +277,12 @@ async fn answers(session: &mut Session, sql: &str) -> std::result::Result<Answer
             }
         }
     }
-    Ok(Answers { matched, failure: None })
+    // The driver keeps the error of a later statement until it is asked for the next row.
+    match result.next().await {
+        Ok(_) => Ok(Answers { matched, failure: None }),
+        Err(DriveError::Server(error)) => Ok(Answers { matched, failure: Some(error) }),
+        Err(error) => Err(error),
+    }
 }
 
 fn statement_sql(statement: &Statement) -> String {
