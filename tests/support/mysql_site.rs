@@ -90,7 +90,13 @@ impl<'a> Place<'a> {
     }
 
     pub fn member(&self, tables: &[Arc<SiteTable>], from: Position) -> LogMember {
-        LogMember { site: self.site.id(), name: self.site.name().into(), tables: tables.to_vec(), marker_schema: self.database.clone(), from }
+        LogMember {
+            site: self.site.id(),
+            name: self.site.name().into(),
+            tables: tables.to_vec(),
+            marker_schema: self.database.clone(),
+            from,
+        }
     }
 
     /// A reader of what comes from now on.
@@ -163,12 +169,18 @@ pub fn cells(image: &Image) -> Vec<String> {
 }
 
 pub fn shown(change: &Change) -> String {
-    let image = |image: &Option<Image>| image.as_ref().map_or("-".to_owned(), |image| {
-        image.iter().map(|cell| match cell {
-            Cell::Value(value) => value.reveal(),
-            other => format!("{other:?}"),
-        }).collect::<Vec<_>>().join("|")
-    });
+    let image = |image: &Option<Image>| {
+        image.as_ref().map_or("-".to_owned(), |image| {
+            image
+                .iter()
+                .map(|cell| match cell {
+                    Cell::Value(value) => value.reveal(),
+                    other => format!("{other:?}"),
+                })
+                .collect::<Vec<_>>()
+                .join("|")
+        })
+    };
     let moved = change.moved_from.as_ref().map_or(String::new(), |key| format!(" from {}", key.reveal()));
     format!("{}: {} -> {}{moved}", change.key.reveal(), image(&change.before), image(&change.after))
 }
