@@ -780,3 +780,53 @@ async fn rates() {
         println!("{kind:?} open log: {:?}", begin.elapsed());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deadlocks_make_a_batch_give_way() {
+    use mysql_async::prelude::Queryable;
+    for kind in KINDS {
+        let place = Place::new(Server::shared(kind), 1).await;
+        place.sql(USERS);
+        place.sql("INSERT INTO users VALUES (1, 'a', 'a'), (2, 'b', 'b'), (3, 'c', 'c'), (4, 'd', 'd')");
+        let users = place.table(1, "users").await;
+        let host = rosterd::config::Host::Tcp { name: "127.0.0.1".into(), port: place.server.port() };
+        let mut patient = daemon();
+        patient.lock_wait = DEADLINE;
+        let site = rosterd::sites::mysql::site(place.site.id(), &config(host, "root", None, &place.database), &patient);
+        let mut writer = site.writer(Lane::Urgent, "deadlock").await.unwrap();
+        let options = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(place.server.port()).user(Some("root")).db_name(Some(&place.database));
+        let mut conn = mysql_async::Conn::new(options).await.unwrap();
+        // The heavier one survives, and ours is the lighter one.
+        conn.query_drop("START TRANSACTION; UPDATE users SET mail = 'x' WHERE uid > 1; INSERT INTO users VALUES (10, 'x', 'x'), (11, 'y', 'y'), (12, 'z', 'z')").await.unwrap();
+        let one = batch(1, vec![user(&users, WriteKind::Columns, 1, "first"), user(&users, WriteKind::Columns, 2, "second")]);
+        let (applied, _) = tokio::join!(writer.apply(&one), async {
+            let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE%users%' AND DB = DATABASE()";
+            while place.value(waiting) == "0" {
+                tokio::task::yield_now().await;
+            }
+            conn.query_drop("UPDATE users SET mail = 'y' WHERE uid = 1; COMMIT").await.unwrap();
+        });
+        assert_eq!(applied.unwrap_err().cause, Cause::Busy, "{kind:?}");
+        assert_eq!(place.value("SELECT CONCAT(name, mail) FROM users WHERE uid = 1"), "ay");
+        assert_eq!(writer.apply(&one).await.unwrap(), Outcome::Committed { failed: vec![] });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uuids_of_mariadb() {
+    for kind in [Kind::MariaDb1011, Kind::MariaDb118] {
+        let place = Place::new(Server::shared(kind), 1).await;
+        place.sql("CREATE TABLE t (id UUID PRIMARY KEY, n INT) ENGINE=InnoDB");
+        let t = place.table(1, "t").await;
+        let mut log = place.log(&[t.clone()]).await;
+        place.sql("INSERT INTO t VALUES ('123e4567-e89b-12d3-a456-426655440000', 1), ('018f4567-e89b-72d3-a456-426655440000', 7), ('123e4567-e89b-42d3-0456-426655440000', 3), \
+                   ('00000000-0000-0000-0000-000000000000', 0), ('ffffffff-ffff-ffff-ffff-ffffffffffff', 15), ('123e4567-e89b-62d3-a456-4266554400ab', 6), ('123e4567-e89b-c2d3-a456-4266554400ab', 12), \
+                   ('123e4567-e89b-82d3-c456-4266554400ab', 8), ('123e4567-e89b-02d3-8456-4266554400ab', 100)");
+        let mut logged: Vec<_> = log.transaction().await.changes.into_iter().map(|c| cells(&c.after.unwrap())).collect();
+        let mut reader = place.site.chunk_reader().await.unwrap();
+        let mut read: Vec<_> = reader.chunk(&t, None, 100, 1 << 20).await.unwrap().into_iter().map(|(_, image)| cells(&image)).collect();
+        logged.sort();
+        read.sort();
+        assert_eq!(logged, read, "{kind:?}");
+    }
+}
