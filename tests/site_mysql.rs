@@ -12,6 +12,10 @@ use rosterd::model::{Cell, LogItem, MarkerId, MarkerKind, Origin, Position, Valu
 use rosterd::sites::{Cause, Lane, Outcome, Piece, Rejection, RowWrite, Site, Statement, Writer};
 use servers::{Kind, Server};
 
+/// How many transactions of this database wait for a lock.
+const WAITING: &str = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT' \
+    AND trx_mysql_thread_id IN (SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE())";
+
 const USERS: &str = "CREATE TABLE users (uid INT UNSIGNED NOT NULL PRIMARY KEY, name VARCHAR(60) NOT NULL, mail VARCHAR(254), UNIQUE KEY name (name)) ENGINE=InnoDB";
 
 async fn writer(place: &Place<'_>) -> Box<dyn Writer> {
@@ -479,9 +483,7 @@ async fn settling_waits_for_a_transaction_in_progress() {
         conn.query_drop("START TRANSACTION; INSERT INTO rosterd_marker VALUES (1, 'b', ''), (2, 'b', '')").await.unwrap();
         let (settled, _) = tokio::join!(writer.settle(MarkerId(1)), async {
             // Until the other one waits for its lock.
-            let waiting =
-                "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'INSERT INTO rosterd_marker%' AND DB = DATABASE()";
-            while place.value(waiting) == "0" {
+            while place.value(WAITING) == "0" {
                 tokio::task::yield_now().await;
             }
             conn.query_drop("COMMIT").await.unwrap();
@@ -688,7 +690,11 @@ async fn a_plain_account_with_the_printed_grants_does_everything() {
         let users = place.table(1, "users").await;
         place.site.dismantle().await.unwrap();
         let host = rosterd::config::Host::Tcp { name: "127.0.0.1".into(), port: server.port() };
-        let plain = rosterd::sites::mysql::site(place.site.id(), &config(host, "roster", Some("a-long-random-password"), &place.database), &daemon());
+        let plain = rosterd::sites::mysql::site(
+            place.site.id(),
+            &config(host, "roster", Some("a-long-random-password"), &place.database),
+            &daemon(),
+        );
         let refused = plain.describe().await.unwrap_err();
         assert_eq!(refused.cause, Cause::Credentials, "{refused}");
         let grants = plain.grants(&[users.clone()]);
@@ -701,15 +707,25 @@ async fn a_plain_account_with_the_printed_grants_does_everything() {
         let end = plain.log_end().await.unwrap();
         let mut log = Log(plain.open_log(vec![place.member(&[users.clone()], end.clone())]).await.unwrap());
         let mut writer = plain.writer(Lane::Control, "plain").await.unwrap();
-        assert_eq!(writer.apply(&batch(1, vec![user(&users, WriteKind::Insert, 1, "joe")])).await.unwrap(), Outcome::Committed { failed: vec![] });
+        assert_eq!(
+            writer.apply(&batch(1, vec![user(&users, WriteKind::Insert, 1, "joe")])).await.unwrap(),
+            Outcome::Committed { failed: vec![] }
+        );
         assert_eq!(log.transaction().await.changes.len(), 1);
         let mut reader = plain.chunk_reader().await.unwrap();
         assert_eq!(reader.chunk(&users, None, 10, 1 << 20).await.unwrap().len(), 1);
         assert!(plain.probe(&[users.clone()], Some(&end)).await.unwrap().iter().all(|f| f.level != rosterd::sites::Level::Error));
 
         // A right less, and check says which.
-        server.sql("mysql", &format!("REVOKE UPDATE ON {}.users FROM 'roster'@'localhost'; REVOKE REPLICATION SLAVE ON *.* FROM 'roster'@'localhost'", place.database));
-        let bad: Vec<_> = plain.probe(&[users.clone()], None).await.unwrap().into_iter().filter(|f| f.level == rosterd::sites::Level::Error).collect();
+        server.sql(
+            "mysql",
+            &format!(
+                "REVOKE UPDATE ON {}.users FROM 'roster'@'localhost'; REVOKE REPLICATION SLAVE ON *.* FROM 'roster'@'localhost'",
+                place.database
+            ),
+        );
+        let bad: Vec<_> =
+            plain.probe(&[users.clone()], None).await.unwrap().into_iter().filter(|f| f.level == rosterd::sites::Level::Error).collect();
         let subjects: Vec<_> = bad.iter().map(|f| f.subject.as_str()).collect();
         assert_eq!(subjects, ["privileges", "log access"], "{kind:?} {bad:#?}");
         plain.dismantle().await.unwrap();
@@ -725,7 +741,8 @@ async fn unfit_settings_are_found() {
         place.sql("SET GLOBAL read_only = ON; SET GLOBAL binlog_expire_logs_seconds = 3600");
         let findings = place.site.probe(&[], Some(&Position("nonsense".into()))).await.unwrap();
         let bad: Vec<&str> = findings.iter().filter(|f| f.level != rosterd::sites::Level::Fine).map(|f| f.text.as_str()).collect();
-        for word in ["binlog_format = MIXED", "binlog_row_image = MINIMAL", "read-only", "3600", "max_allowed_packet = 1048576", "position"] {
+        for word in ["binlog_format = MIXED", "binlog_row_image = MINIMAL", "read-only", "3600", "max_allowed_packet = 1048576", "position"]
+        {
             assert!(bad.iter().any(|text| text.contains(word)), "{kind:?}: {word} in {bad:#?}");
         }
         assert!(findings.iter().filter(|f| f.level != rosterd::sites::Level::Fine).all(|f| f.remedy.is_some()));
@@ -761,7 +778,16 @@ async fn rates() {
         for what in [WriteKind::Insert, WriteKind::Columns, WriteKind::Delete] {
             let begin = std::time::Instant::now();
             for b in 0..BATCHES {
-                let rows = (0..500).map(|i| b * 500 + i).map(|uid| row(&users, what, &[(0, Value::Int(uid)), (1, text(&format!("user {uid} {what:?}"))), (2, text("mail@example.org"))])).collect();
+                let rows = (0..500)
+                    .map(|i| b * 500 + i)
+                    .map(|uid| {
+                        row(
+                            &users,
+                            what,
+                            &[(0, Value::Int(uid)), (1, text(&format!("user {uid} {what:?}"))), (2, text("mail@example.org"))],
+                        )
+                    })
+                    .collect();
                 let mut one = batch(b + 1 + 1000 * what as i64, rows);
                 one.payload = vec![7; 500 * 80];
                 assert_eq!(writer.apply(&one).await.unwrap(), Outcome::Committed { failed: vec![] });
@@ -794,14 +820,17 @@ async fn deadlocks_make_a_batch_give_way() {
         patient.lock_wait = DEADLINE;
         let site = rosterd::sites::mysql::site(place.site.id(), &config(host, "root", None, &place.database), &patient);
         let mut writer = site.writer(Lane::Urgent, "deadlock").await.unwrap();
-        let options = mysql_async::OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(place.server.port()).user(Some("root")).db_name(Some(&place.database));
+        let options = mysql_async::OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(place.server.port())
+            .user(Some("root"))
+            .db_name(Some(&place.database));
         let mut conn = mysql_async::Conn::new(options).await.unwrap();
         // The heavier one survives, and ours is the lighter one.
         conn.query_drop("START TRANSACTION; UPDATE users SET mail = 'x' WHERE uid > 1; INSERT INTO users VALUES (10, 'x', 'x'), (11, 'y', 'y'), (12, 'z', 'z')").await.unwrap();
         let one = batch(1, vec![user(&users, WriteKind::Columns, 1, "first"), user(&users, WriteKind::Columns, 2, "second")]);
         let (applied, _) = tokio::join!(writer.apply(&one), async {
-            let waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE 'UPDATE%users%' AND DB = DATABASE()";
-            while place.value(waiting) == "0" {
+            while place.value(WAITING) == "0" {
                 tokio::task::yield_now().await;
             }
             conn.query_drop("UPDATE users SET mail = 'y' WHERE uid = 1; COMMIT").await.unwrap();

@@ -304,7 +304,7 @@ pub(super) fn decimal(bytes: &[u8], digits: usize, scale: usize) -> Decoded {
     Decimal::parse(&text).map(Value::Decimal).ok_or("a damaged decimal number")
 }
 
-/// MariaDB stores the parts of a UUID in another order, those of the versions that begin with their time excepted.
+/// MariaDB's UUIDs are in the log as they are written, whatever order its pages have.
 fn stored_uuid(bytes: &[u8]) -> Result<String, &'static str> {
     let mut raw = [0; 16];
     raw.get_mut(..bytes.len()).ok_or(SHORT_IMAGE)?.copy_from_slice(bytes);
