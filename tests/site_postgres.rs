@@ -527,11 +527,12 @@ const EVERY: &str = "CREATE EXTENSION IF NOT EXISTS citext; CREATE TYPE mood AS 
         (1, true, -3, 4000000000, 0.1, 1e300, 12345678901234567890.1230, -0.5, 'ab', 'a', 'Joe', '\\x00ff', '2024-02-29', '23:59:59.000001',
          '2024-01-02 03:04:05.5', '2024-01-02 03:04:05+05', 'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11', '{\"b\": 1, \"a\": [1.50]}', '{\"x\":null}',
          B'1111111111111111111111111111111111111111111111111111111111111111', 'ok', 5),
-        (2), (3, false, 0, 0, 'NaN', '-Infinity', 'NaN', 0, '', '', '', '', 'infinity', '24:00:00', '-infinity', '0044-03-15 12:00:00+00 BC',
-         NULL, NULL, NULL, NULL, NULL, NULL)";
+        (3, false, 0, 0, 'NaN', '-Infinity', 'NaN', 0, '', '', '', '', 'infinity', '24:00:00', '-infinity', '0044-03-15 12:00:00+00 BC',
+         NULL, NULL, NULL, NULL, NULL, NULL);
+    INSERT INTO every (id) VALUES (2)";
 
 async fn the_log_and_the_tables_give_the_same_values(kind: Kind) {
-    let f = fixture(kind, "values", &EVERY.replace("(2),", "(2, NULL),")).await;
+    let f = fixture(kind, "values", EVERY).await;
     let mut log = f.log().await;
     let table = f.table("every");
     let mut reader = f.site.chunk_reader().await.unwrap();
@@ -679,6 +680,56 @@ async fn what_check_asks_for_is_enough(kind: Kind) {
     let mut writer = f.writer().await;
     writer.apply(&batch(1, vec![f.row("users", WriteKind::Insert, 1, vec![(0, Value::Int(1)), (1, text("ann"))])])).await.unwrap();
     assert_eq!(transaction(&mut log).await.changes.len(), 1);
+}
+
+/// A measurement: `cargo test --test site_postgres -- --ignored --nocapture rates`.
+async fn rates(kind: Kind) {
+    let f = fixture(kind, "rates", "CREATE TABLE users (uid int PRIMARY KEY, name varchar(60) NOT NULL UNIQUE, mail text, pass text, created int, status int)").await;
+    let mut log = f.log().await;
+    let mut writer = f.writer().await;
+    const ROWS: i64 = 30_000;
+    let columns = |n: i64| {
+        let name = text(&format!("user {n}"));
+        vec![(0, Value::Int(n)), (1, name), (2, text(&format!("u{n}@example.net"))), (3, text(&"h".repeat(60))), (4, Value::Int(n)), (5, Value::Int(1))]
+    };
+    let mut marker = 0;
+    for (what, kind) in [("insert", WriteKind::Insert), ("update", WriteKind::Replace)] {
+        let started = Instant::now();
+        for first in (0..ROWS).step_by(500) {
+            let rows = (first..first + 500).map(|n| f.row("users", kind, n, columns(n))).collect();
+            marker += 1;
+            let mut batch = batch(marker, rows);
+            batch.payload = vec![7; 500 * 60];
+            assert_eq!(writer.apply(&batch).await.unwrap(), Outcome::Committed { failed: vec![] });
+        }
+        println!("{what}: {:.0} rows/s", ROWS as f64 / started.elapsed().as_secs_f64());
+    }
+    let started = Instant::now();
+    let mut rows = 0;
+    while rows < 2 * ROWS as usize {
+        rows += transaction(&mut log).await.changes.len();
+    }
+    println!("log: {:.0} rows/s", rows as f64 / started.elapsed().as_secs_f64());
+    let (mut reader, table, mut after, mut read) = (f.site.chunk_reader().await.unwrap(), f.table("users"), None, 0);
+    let started = Instant::now();
+    loop {
+        let chunk = reader.chunk(&table, after.as_ref(), 1000, 4 << 20).await.unwrap();
+        let Some((last, _)) = chunk.last() else { break };
+        read += chunk.len();
+        after = Some(last.clone());
+    }
+    println!("chunks: {:.0} rows/s", read as f64 / started.elapsed().as_secs_f64());
+    let started = Instant::now();
+    for n in 0..300 {
+        writer.apply(&batch(marker + 1 + n, vec![f.row("users", WriteKind::Columns, n, vec![(2, text("new"))])])).await.unwrap();
+    }
+    println!("one row per batch: {:.0} batches/s", 300.0 / started.elapsed().as_secs_f64());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn rates_15() {
+    rates(Kind::Postgres15).await;
 }
 
 macro_rules! on_each_server {
