@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use rosterd::config::{Daemon, Endpoint, Host, Prefix, Role, Server as Address, SiteConfig, Tls, TlsMode};
 use rosterd::model::*;
-use rosterd::sites::{Batch, Cause, Lane, Level, LogMember, LogReader, Outcome, Piece, Rejection, RowWrite, Site, Statement, Writer, postgres};
+use rosterd::sites::{
+    Batch, Cause, Lane, Level, LogMember, LogReader, Outcome, Piece, Rejection, RowWrite, Site, Statement, Writer, postgres,
+};
 use servers::{Kind, Server};
 use tokio::time::{sleep, timeout};
 
@@ -69,7 +71,11 @@ async fn shared(site: &dyn Site) -> Vec<Arc<SiteTable>> {
     let share = |(number, table): (usize, rosterd::sites::TableDescription)| {
         let columns: Vec<_> = table.columns.iter().filter(|c| c.column.ty.family().is_some()).collect();
         let key = table.key.iter().map(|name| columns.iter().position(|c| c.column.name == *name).unwrap()).collect();
-        let column = |c: &&rosterd::sites::ColumnDescription| Column { name: c.column.name.clone(), family: c.column.ty.family().unwrap(), secret: false };
+        let column = |c: &&rosterd::sites::ColumnDescription| Column {
+            name: c.column.name.clone(),
+            family: c.column.ty.family().unwrap(),
+            secret: false,
+        };
         let roster = Table {
             id: TableId(number as u16 + 1),
             name: table.name.clone(),
@@ -109,13 +115,8 @@ impl Fixture {
     }
 
     async fn log_from(&self, from: Position) -> rosterd::sites::Result<Box<dyn LogReader>> {
-        let member = LogMember {
-            site: SiteId(1),
-            name: self.site.name().into(),
-            tables: self.tables.clone(),
-            marker_schema: "public".into(),
-            from,
-        };
+        let member =
+            LogMember { site: SiteId(1), name: self.site.name().into(), tables: self.tables.clone(), marker_schema: "public".into(), from };
         self.site.open_log(vec![member]).await
     }
 
@@ -267,6 +268,18 @@ async fn rows_that_are_not_as_they_must_be_are_told(kind: Kind) {
     let absent = vec![f.row("users", WriteKind::Replace, 50, vec![(0, Value::Int(50)), (1, text("x"))])];
     assert_eq!(writer.apply(&batch(2, absent)).await.unwrap(), Outcome::Rejected(vec![(0, Rejection::Elsewise)]));
     writer.apply(&batch(2, vec![])).await.unwrap();
+    // Among many of a kind, which go together, too.
+    let mut many: Vec<RowWrite> = (100..140).map(|uid| insert(uid, &format!("u{uid}"))).collect();
+    many[7] = insert(2, "u107");
+    many[30] = insert(130, "ann");
+    let verdict = Outcome::Rejected(vec![(7, Rejection::Elsewise), (30, Rejection::Unique("users_name_key".into()))]);
+    assert_eq!(writer.apply(&batch(3, many.clone())).await.unwrap(), verdict);
+    many.remove(30);
+    many.remove(7);
+    assert_eq!(writer.apply(&batch(3, many)).await.unwrap(), Outcome::Committed { failed: vec![] });
+    let gone = (90..140).map(|uid| f.row("users", WriteKind::Delete, uid, vec![])).collect();
+    assert_eq!(writer.apply(&batch(4, gone)).await.unwrap(), Outcome::Committed { failed: vec![] });
+    assert_eq!(f.scalar("SELECT count(*) FROM users"), "3");
 }
 
 /// A role that may not turn triggers and foreign keys off.
@@ -321,7 +334,12 @@ async fn toasted_values_that_stay_are_unchanged_or_told(kind: Kind) {
 }
 
 async fn truncation_and_alteration_are_told(kind: Kind) {
-    let f = fixture(kind, "ddl", &format!("{USERS} CREATE TABLE pets (id int PRIMARY KEY, name text, age int); INSERT INTO pets VALUES (1, 'rex', 3)")).await;
+    let f = fixture(
+        kind,
+        "ddl",
+        &format!("{USERS} CREATE TABLE pets (id int PRIMARY KEY, name text, age int); INSERT INTO pets VALUES (1, 'rex', 3)"),
+    )
+    .await;
     let mut log = f.log().await;
     f.sql("TRUNCATE pets, users");
     let (pets, users) = (f.table("pets").table.id, f.table("users").table.id);
@@ -455,7 +473,8 @@ async fn a_lost_slot_is_a_lost_log(kind: Kind) {
     assert_eq!(f.log_from(Position("FFFFFFF/0".into())).await.err().unwrap().cause, Cause::LogLost);
     assert!(f.log_from(last.clone()).await.is_ok());
     let dropping = format!("SELECT pg_drop_replication_slot('{slot}')");
-    eventually("the slot is idle", || f.scalar(&format!("SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'")) == "f").await;
+    eventually("the slot is idle", || f.scalar(&format!("SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'")) == "f")
+        .await;
     f.sql(&dropping);
     let error = f.log_from(last).await.err().unwrap();
     assert_eq!(error.cause, Cause::LogLost);
@@ -538,7 +557,9 @@ async fn the_log_and_the_tables_give_the_same_values(kind: Kind) {
     let mut reader = f.site.chunk_reader().await.unwrap();
     let chunk = reader.chunk(&table, None, 100, 1 << 20).await.unwrap();
     assert_eq!(chunk.len(), 3);
-    f.sql("INSERT INTO every SELECT id + 10, b, i2, o, f4, f8, n, n2, c, v, ci, by, d, t, ts, tz, u, j, jb, b64, m, p FROM every ORDER BY id");
+    f.sql(
+        "INSERT INTO every SELECT id + 10, b, i2, o, f4, f8, n, n2, c, v, ci, by, d, t, ts, tz, u, j, jb, b64, m, p FROM every ORDER BY id",
+    );
     let changes = transaction(&mut log).await.changes;
     let at = |name: &str| table.table.column(name).unwrap();
     for ((key, mut row), change) in chunk.into_iter().zip(changes) {
@@ -684,13 +705,25 @@ async fn what_check_asks_for_is_enough(kind: Kind) {
 
 /// A measurement: `cargo test --test site_postgres -- --ignored --nocapture rates`.
 async fn rates(kind: Kind) {
-    let f = fixture(kind, "rates", "CREATE TABLE users (uid int PRIMARY KEY, name varchar(60) NOT NULL UNIQUE, mail text, pass text, created int, status int)").await;
+    let f = fixture(
+        kind,
+        "rates",
+        "CREATE TABLE users (uid int PRIMARY KEY, name varchar(60) NOT NULL UNIQUE, mail text, pass text, created int, status int)",
+    )
+    .await;
     let mut log = f.log().await;
     let mut writer = f.writer().await;
     const ROWS: i64 = 30_000;
     let columns = |n: i64| {
         let name = text(&format!("user {n}"));
-        vec![(0, Value::Int(n)), (1, name), (2, text(&format!("u{n}@example.net"))), (3, text(&"h".repeat(60))), (4, Value::Int(n)), (5, Value::Int(1))]
+        vec![
+            (0, Value::Int(n)),
+            (1, name),
+            (2, text(&format!("u{n}@example.net"))),
+            (3, text(&"h".repeat(60))),
+            (4, Value::Int(n)),
+            (5, Value::Int(1)),
+        ]
     };
     let mut marker = 0;
     for (what, kind) in [("insert", WriteKind::Insert), ("update", WriteKind::Replace)] {

@@ -86,7 +86,14 @@ impl Chunks {
     }
 
     /// Rows of `statement` until `bytes_max`.
-    async fn fetch(&mut self, table: &SiteTable, statement: &Statement, params: &[Param], rows_max: usize, bytes_max: usize) -> Result<Vec<(Key, Image)>> {
+    async fn fetch(
+        &mut self,
+        table: &SiteTable,
+        statement: &Statement,
+        params: &[Param],
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Key, Image)>> {
         let site = self.site.clone();
         let refused = |error| from_driver(&site, "reading rows", error).table(&table.name);
         let begun = self.client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(true).start().await;
@@ -120,7 +127,8 @@ fn decoded(site: &str, table: &SiteTable, row: &Row) -> Result<(Key, Image)> {
             image.push(Cell::Unchanged);
             continue;
         };
-        let raw: Option<Raw<'_>> = row.try_get(place.next().unwrap_or_default()).map_err(|error| from_driver(site, "reading rows", error))?;
+        let raw: Option<Raw<'_>> =
+            row.try_get(place.next().unwrap_or_default()).map_err(|error| from_driver(site, "reading rows", error))?;
         image.push(match raw {
             None => values::cell(None, &column.ty, shared.family),
             Some(Raw(bytes)) if is_bytes(&column.ty) => values::made_canonical(Value::Bytes(bytes.to_vec()), &column.ty, shared.family),
@@ -140,7 +148,9 @@ fn decoded(site: &str, table: &SiteTable, row: &Row) -> Result<(Key, Image)> {
         Ok(key) => Ok((Key(key), image)),
         Err(reason) => {
             let text = format!("a row's key has no canonical form: {reason}");
-            Err(Error::new(Cause::Unsupported, site, text).table(&table.name).advice("change or remove that row, or leave it out by a filter"))
+            Err(Error::new(Cause::Unsupported, site, text)
+                .table(&table.name)
+                .advice("change or remove that row, or leave it out by a filter"))
         }
     }
 }

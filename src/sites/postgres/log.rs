@@ -121,7 +121,8 @@ async fn declared(connector: &Connector, client: &Client, tables: &[Arc<SiteTabl
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
         WHERE a.attnum > 0 AND NOT a.attisdropped AND (n.nspname, c.relname) IN (SELECT * FROM unnest($1::text[], $2::text[]))";
     let (schemas, names): (Vec<&str>, Vec<&str>) = tables.iter().map(|t| (t.schema.as_str(), t.name.as_str())).unzip();
-    let rows = client.query(SQL, &[&schemas, &names]).await.map_err(|error| from_driver(&connector.site, "looking at the tables", error))?;
+    let rows =
+        client.query(SQL, &[&schemas, &names]).await.map_err(|error| from_driver(&connector.site, "looking at the tables", error))?;
     let mut declared = Declared::new();
     for row in rows {
         let column = DeclaredColumn { type_oid: row.get(3), generated: row.get(4) };
