@@ -1,0 +1,187 @@
+//! Chunks of tables in key order, for reconcile.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Row, Value as Wire};
+
+use super::connect::{Session, literal, number, quoted};
+use super::steps::{fitted_key, full_name};
+use super::values::{cell, from_wire, to_wire};
+use crate::model::{Cell, ColumnType, Image, Key, SiteTable, TableId};
+use crate::sites::{Cause, Error, Result};
+
+/// Keys asked for by one statement.
+const KEYS_MAX: usize = 200;
+
+pub(super) struct ChunkReader {
+    session: Session,
+    /// What a row of each table weighed so far, in bytes.
+    row_bytes: HashMap<TableId, usize>,
+}
+
+impl ChunkReader {
+    pub(super) fn new(session: Session) -> ChunkReader {
+        ChunkReader { session, row_bytes: HashMap::new() }
+    }
+
+    async fn read(&mut self, table: &Arc<SiteTable>, sql: String, params: Vec<Wire>, bytes_max: usize) -> Result<Vec<(Key, Image)>> {
+        let server = self.session.server.clone();
+        let failed = |error| server.failed("read rows", error).table(&table.name);
+        let mut result = self.session.conn.exec_iter(sql, params).await.map_err(failed)?;
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = result.next().await.map_err(failed)? {
+            // The rest of the answer has to be read, but not kept.
+            if bytes > bytes_max && !rows.is_empty() {
+                continue;
+            }
+            bytes += weight(&row);
+            rows.push(decode(table, row).map_err(|reason| server.error(Cause::Unsupported, reason).table(&table.name))?);
+        }
+        drop(result);
+        if !rows.is_empty() {
+            self.row_bytes.insert(table.table.id, bytes / rows.len() + 1);
+        }
+        Ok(rows)
+    }
+
+    fn key(&self, table: &SiteTable, key: &Key) -> Result<Vec<Wire>> {
+        match fitted_key(table, key) {
+            Ok(values) => Ok(values.iter().map(to_wire).collect()),
+            Err(reason) => Err(self.unfit(table, reason)),
+        }
+    }
+
+    fn unfit(&self, table: &SiteTable, reason: &str) -> Error {
+        self.session.server.error(Cause::Unsupported, format!("a key can't be asked for: {reason}")).table(&table.name)
+    }
+}
+
+#[async_trait]
+impl crate::sites::ChunkReader for ChunkReader {
+    async fn chunk(&mut self, table: &Arc<SiteTable>, after: Option<&Key>, rows_max: usize, bytes_max: usize) -> Result<Vec<(Key, Image)>> {
+        let by_weight = self.row_bytes.get(&table.table.id).map_or(rows_max, |bytes| bytes_max / bytes + 1);
+        let limit = rows_max.min(by_weight).max(1);
+        let keys = key_columns(table);
+        let mut sql = select(table);
+        let mut params = Vec::new();
+        if let Some(after) = after {
+            let values = self.key(table, after)?;
+            sql.push_str(" WHERE ");
+            sql.push_str(&above(&keys, &values, &mut params));
+        }
+        sql.push_str(&format!(" ORDER BY {} LIMIT {limit}", keys.join(", ")));
+        self.read(table, sql, params, bytes_max).await
+    }
+
+    async fn rows(&mut self, table: &Arc<SiteTable>, keys: &[Key]) -> Result<Vec<(Key, Image)>> {
+        let columns = key_columns(table);
+        let one = format!("({})", columns.iter().map(|c| format!("{c} = ?")).collect::<Vec<_>>().join(" AND "));
+        let mut rows = Vec::with_capacity(keys.len());
+        for some in keys.chunks(KEYS_MAX) {
+            let mut params = Vec::new();
+            for key in some {
+                params.extend(self.key(table, key)?);
+            }
+            let sql = format!("{} WHERE {}", select(table), vec![one.as_str(); some.len()].join(" OR "));
+            rows.extend(self.read(table, sql, params, usize::MAX).await?);
+        }
+        Ok(rows)
+    }
+
+    async fn estimate(&mut self, table: &Arc<SiteTable>) -> Result<u64> {
+        let sql = format!(
+            "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+            literal(&table.schema),
+            literal(&table.name)
+        );
+        let mut rows = self.session.rows("estimate a table's size", sql).await?;
+        Ok(rows.first_mut().and_then(|row| number(row, 0)).unwrap_or(0))
+    }
+}
+
+/// Keys above `values`, spelled so that the index is used: `(k1, k2) > (..)` is not.
+fn above(keys: &[String], values: &[Wire], params: &mut Vec<Wire>) -> String {
+    let mut cases = Vec::with_capacity(keys.len());
+    let mut head = String::new();
+    if keys.len() > 1 {
+        head = format!("{} >= ? AND ", keys[0]);
+        params.push(values[0].clone());
+    }
+    for i in 0..keys.len() {
+        let mut case = keys[..i].iter().map(|key| format!("{key} = ?")).collect::<Vec<_>>();
+        case.push(format!("{} > ?", keys[i]));
+        params.extend_from_slice(&values[..=i]);
+        cases.push(format!("({})", case.join(" AND ")));
+    }
+    format!("{head}({})", cases.join(" OR "))
+}
+
+/// Labels are compared as text, but ENUM and SET columns sort by number.
+fn key_columns(table: &SiteTable) -> Vec<String> {
+    let columns = table.table.key.iter().filter_map(|c| table.columns[*c].as_ref());
+    columns
+        .map(|column| match column.ty {
+            ColumnType::Enum(_) | ColumnType::Set(_) => format!("CAST({} AS CHAR)", quoted(&column.name)),
+            _ => quoted(&column.name),
+        })
+        .collect()
+}
+
+fn select(table: &SiteTable) -> String {
+    let columns: Vec<String> = table.columns.iter().flatten().map(|column| quoted(&column.name)).collect();
+    format!("SELECT {} FROM {}", columns.join(", "), full_name(table))
+}
+
+fn weight(row: &Row) -> usize {
+    (0..row.len())
+        .map(|i| match row.as_ref(i) {
+            Some(Wire::Bytes(bytes)) => 24 + bytes.len(),
+            _ => 24,
+        })
+        .sum()
+}
+
+fn decode(table: &SiteTable, mut row: Row) -> Result<(Key, Image), &'static str> {
+    let mut next = 0;
+    let mut image = Image::with_capacity(table.columns.len());
+    for (site, shared) in table.columns.iter().zip(&table.table.columns) {
+        image.push(match site {
+            None => Cell::Unchanged,
+            Some(column) => {
+                let value = row.take::<Wire, _>(next).unwrap_or(Wire::NULL);
+                next += 1;
+                cell(from_wire(value, &column.ty), shared.family)
+            }
+        });
+    }
+    let key = key_of(table, &image).ok_or("a row's key has no canonical form")?;
+    Ok((key, image))
+}
+
+/// The key in an image, if all of it is there.
+pub(super) fn key_of(table: &SiteTable, image: &Image) -> Option<Key> {
+    let values = table.table.key.iter().map(|column| match image.get(*column) {
+        Some(Cell::Value(value)) => Some(value.clone()),
+        _ => None,
+    });
+    values.collect::<Option<Vec<_>>>().map(Key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keyset_conditions() {
+        let keys = ["`a`".to_owned(), "`b`".to_owned()];
+        let mut params = Vec::new();
+        let sql = above(&keys, &[Wire::Int(1), Wire::Int(2)], &mut params);
+        assert_eq!(sql, "`a` >= ? AND ((`a` > ?) OR (`a` = ? AND `b` > ?))");
+        assert_eq!(params, [1, 1, 1, 2].map(Wire::Int));
+        params.clear();
+        assert_eq!(above(&keys[..1], &[Wire::Int(1)], &mut params), "((`a` > ?))");
+    }
+}
