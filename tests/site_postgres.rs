@@ -6,7 +6,7 @@ mod servers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rosterd::config::{Daemon, Endpoint, Host, Prefix, Role, Server as Address, SiteConfig, Tls, TlsMode};
+use rosterd::config::{Daemon, Endpoint, Host, Prefix, Role, Secret, Server as Address, SiteConfig, Tls, TlsMode};
 use rosterd::model::*;
 use rosterd::sites::{
     Batch, Cause, Lane, Level, LogMember, LogReader, Outcome, Piece, Rejection, RowWrite, Site, Statement, Writer, postgres,
@@ -703,6 +703,92 @@ async fn what_check_asks_for_is_enough(kind: Kind) {
     assert_eq!(transaction(&mut log).await.changes.len(), 1);
 }
 
+/// A certificate authority and a certificate for `localhost` in the server's data directory, made by openssl.
+fn certificates(server: &Server) {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let data = server.data();
+    let openssl = |line: &str| {
+        let done = std::process::Command::new("openssl").args(line.split(' ')).current_dir(&data).output().expect("openssl runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    openssl(
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=roster -keyout ca.key -out ca.pem -addext basicConstraints=critical,CA:true",
+    );
+    openssl("req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr -addext subjectAltName=DNS:localhost");
+    openssl("x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -copy_extensions copy -out server.crt");
+    let owner = std::fs::metadata(&data).unwrap();
+    for file in ["server.key", "server.crt"] {
+        chown(data.join(file), Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+}
+
+/// Both connections of a site, the driver's and the one in replication mode, by every way to authenticate.
+async fn every_way_in_works(kind: Kind) {
+    let server = Server::start(kind);
+    certificates(&server);
+    let rules = "local all all trust\nhostssl all scrammed 127.0.0.1/32 scram-sha-256\nhost all hashed 127.0.0.1/32 md5\n\
+        host all plain 127.0.0.1/32 password\nhostssl all all ::1/128 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
+    std::fs::write(server.data().join("pg_hba.conf"), rules).unwrap();
+    server.sql(
+        "postgres",
+        "CREATE ROLE scrammed LOGIN REPLICATION PASSWORD 'päss w0rd'; CREATE ROLE plain LOGIN REPLICATION PASSWORD 'plain'",
+    );
+    server.sql("postgres", "SET password_encryption = 'md5'; CREATE ROLE hashed LOGIN REPLICATION PASSWORD 'hashed'");
+    server.sql("postgres", "ALTER SYSTEM SET ssl = on");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    let tcp = |name: &str| Host::Tcp { name: name.into(), port: server.port() };
+    let site = |host: Host, user: &str, password: Option<&str>, mode: TlsMode| {
+        let password = password.map(|password| Secret::new(password.into()));
+        let ca_file = (mode != TlsMode::Off).then(|| server.data().join("ca.pem"));
+        let config = SiteConfig {
+            name: "ways".into(),
+            role: Role::Hub,
+            endpoint: Endpoint::Postgres(Address {
+                host,
+                user: user.into(),
+                password,
+                database: "postgres".into(),
+                schema: "public".into(),
+            }),
+            tls: Tls { mode, ca_file, cert_file: None, key_file: None },
+            prefix: Prefix::default(),
+            tables: Default::default(),
+        };
+        postgres::site(SiteId(1), &config, &daemon())
+    };
+    let ready = site(Host::Socket(server.socket().join(format!(".s.PGSQL.{}", server.port()))), "postgres", None, TlsMode::Off);
+    let deadline = Instant::now() + DEADLINE;
+    while server.rows("postgres", "SHOW ssl")[0][0].as_deref() != Some("on") {
+        assert!(Instant::now() < deadline, "TLS is not on");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let ways = [
+        ready,
+        site(tcp("127.0.0.1"), "postgres", None, TlsMode::Off),
+        site(tcp("127.0.0.1"), "plain", Some("plain"), TlsMode::Off),
+        site(tcp("127.0.0.1"), "hashed", Some("hashed"), TlsMode::Off),
+        site(tcp("localhost"), "scrammed", Some("päss w0rd"), TlsMode::VerifyFull),
+        site(tcp("127.0.0.1"), "scrammed", Some("päss w0rd"), TlsMode::VerifyCa),
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        let findings = way.probe(&[], None).await.unwrap_or_else(|error| panic!("way {number}: {error}"));
+        let found = findings.iter().find(|finding| finding.subject == "replication").unwrap();
+        assert_eq!(found.level, Level::Fine, "way {number}: {found:?}");
+    }
+    let refused = [
+        (site(tcp("127.0.0.1"), "scrammed", Some("päss w0rd"), TlsMode::VerifyFull), Cause::Tls),
+        (site(tcp("localhost"), "scrammed", Some("wrong"), TlsMode::VerifyFull), Cause::Credentials),
+        (site(tcp("localhost"), "scrammed", None, TlsMode::VerifyFull), Cause::Credentials),
+        (site(tcp("127.0.0.1"), "stranger", Some("x"), TlsMode::Off), Cause::Credentials),
+        (site(Host::Tcp { name: "127.0.0.1".into(), port: 1 }, "postgres", None, TlsMode::Off), Cause::Unreachable),
+    ];
+    for (number, (site, cause)) in refused.into_iter().enumerate() {
+        let error = site.describe().await.err().unwrap_or_else(|| panic!("{number} is let in"));
+        assert_eq!(error.cause, cause, "{number}: {error}");
+        assert!(!error.to_string().contains("wrong"), "{error}");
+    }
+}
+
 /// A measurement: `cargo test --test site_postgres -- --ignored --nocapture rates`.
 async fn rates(kind: Kind) {
     let f = fixture(
@@ -790,4 +876,5 @@ on_each_server!(
     tables_are_described_as_they_are,
     chunks_go_through_a_table_in_key_order,
     what_check_asks_for_is_enough,
+    every_way_in_works,
 );
