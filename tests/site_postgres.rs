@@ -370,6 +370,20 @@ async fn truncation_and_alteration_are_told(kind: Kind) {
     assert!(matches!(item(&mut log).await, LogItem::Altered { table, .. } if table == f.table("pets").table.id));
 }
 
+async fn a_table_made_anew_is_told_as_emptied(kind: Kind) {
+    let f = fixture(kind, "anew", USERS).await;
+    let mut log = f.log().await;
+    f.sql("INSERT INTO users VALUES (1, 'ann')");
+    assert_eq!(transaction(&mut log).await.changes.len(), 1);
+    f.sql(&format!("DROP TABLE users; {USERS} INSERT INTO users VALUES (1, 'ann')"));
+    assert!(matches!(item(&mut log).await, LogItem::Emptied { .. }));
+    f.site.prepare(&f.tables).await.unwrap();
+    drop(log);
+    let mut log = f.log_from(f.site.log_end().await.unwrap()).await.unwrap();
+    f.sql("UPDATE users SET mail = 'x'");
+    assert_eq!(transaction(&mut log).await.changes.len(), 1);
+}
+
 async fn undone_work_is_not_seen(kind: Kind) {
     let f = fixture(kind, "savepoints", USERS).await;
     let mut log = f.log().await;
@@ -866,6 +880,7 @@ on_each_server!(
     toasted_values_that_stay_are_unchanged_or_told,
     truncation_and_alteration_are_told,
     undone_work_is_not_seen,
+    a_table_made_anew_is_told_as_emptied,
     a_large_transaction_comes_in_parts,
     a_landing_is_never_parted,
     an_idle_slot_pins_nothing,
