@@ -50,7 +50,7 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
         Some(Outcome::Committed { .. }) => {
             ledger.committed(target.site, job.marker);
             if !retry.first_us.is_empty() {
-                job.rows.iter().for_each(|(id, _)| drop(retry.first_us.remove(id)));
+                retry.first_us.retain(|id, _| !job.rows.iter().any(|(done, _)| done == id));
             }
             return Ok(());
         }

@@ -175,6 +175,22 @@ impl Ledger {
         Ok(())
     }
 
+    /// Which columns of a table the site has: told when its description has been read.
+    pub fn set_columns(&mut self, site: SiteId, table: TableId, has: Vec<bool>) {
+        let shared = self.shared.iter_mut().find(|shared| shared.table.id == table);
+        if let Some(view) = shared.and_then(|shared| shared.roster.sites.iter_mut().find(|view| view.id == site)) {
+            view.has = has;
+        }
+    }
+
+    /// A table that had stopped at a site goes on: it is compared with the ledger, as its changes were not captured meanwhile.
+    pub fn resume(&mut self, site: SiteId, table: TableId) -> Result<()> {
+        let old = self.progress(site, table);
+        let mode = if old.mode == Mode::First && old.phase < Phase::Tidying { Mode::First } else { Mode::Gap };
+        self.set_progress(site, table, TableProgress::waiting(mode, old.generation + 1))?;
+        self.rebuild_queues()
+    }
+
     pub fn tables_of(&self, site: SiteId) -> Vec<TableId> {
         let has = |shared: &&super::Shared| shared.roster.sites.iter().any(|view| view.id == site);
         self.shared.iter().filter(has).map(|shared| shared.table.id).collect()

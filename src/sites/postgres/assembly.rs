@@ -177,12 +177,9 @@ impl Assembly {
             let known = column.as_ref().map(|column| (column, declared.and_then(|d| d.get(&column.name))));
             let place = match known {
                 None | Some((_, Some(DeclaredColumn { generated: true, .. }))) => Ok(None),
-                Some((column, Some(known))) => relation
-                    .columns
-                    .iter()
-                    .position(|c| c.name == column.name && c.type_oid == known.type_oid)
-                    .map(Some)
-                    .ok_or(()),
+                Some((column, Some(known))) => {
+                    relation.columns.iter().position(|c| c.name == column.name && c.type_oid == known.type_oid).map(Some).ok_or(())
+                }
                 Some((_, None)) => Err(()),
             };
             match place {
@@ -340,7 +337,8 @@ impl Assembly {
         Ok(())
     }
 
-    fn before(&self) -> Position {
+    /// Where reading goes on so that nothing of the open transaction is missed.
+    pub fn before(&self) -> Position {
         Position(self.position.to_string())
     }
 }

@@ -56,8 +56,12 @@ impl Chunks {
     /// A transaction's commit is in the log before other sessions see it. So that nothing whose commit stands before our
     /// watermark is missing from the chunk, everything that is in progress now has to end first; what is still at work
     /// after the wait was not in its commit. (With synchronous replication a commit may hang longer than this.)
+    /// A transaction is visible before it lets go of the lock on its own number, which is why locks are looked at; a
+    /// snapshot's list leaves out those that began after the last one that ended.
     async fn wait_for_commits(&mut self, table: &SiteTable) -> Result<()> {
-        const SQL: &str = "SELECT xid::text FROM pg_snapshot_xip(pg_current_snapshot()) AS xid";
+        const SQL: &str = "SELECT l.transactionid::text FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+            WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted \
+            AND (a.datname = current_database() OR a.datname IS NULL)";
         let running = self.running(table, SQL).await?;
         self.long.retain(|xid| running.contains(xid));
         let mut awaited = running;
@@ -82,7 +86,14 @@ impl Chunks {
     }
 
     /// Rows of `statement` until `bytes_max`.
-    async fn fetch(&mut self, table: &SiteTable, statement: &Statement, params: &[Param], rows_max: usize, bytes_max: usize) -> Result<Vec<(Key, Image)>> {
+    async fn fetch(
+        &mut self,
+        table: &SiteTable,
+        statement: &Statement,
+        params: &[Param],
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(Key, Image)>> {
         let site = self.site.clone();
         let refused = |error| from_driver(&site, "reading rows", error).table(&table.name);
         let begun = self.client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(true).start().await;
@@ -116,7 +127,8 @@ fn decoded(site: &str, table: &SiteTable, row: &Row) -> Result<(Key, Image)> {
             image.push(Cell::Unchanged);
             continue;
         };
-        let raw: Option<Raw<'_>> = row.try_get(place.next().unwrap_or_default()).map_err(|error| from_driver(site, "reading rows", error))?;
+        let raw: Option<Raw<'_>> =
+            row.try_get(place.next().unwrap_or_default()).map_err(|error| from_driver(site, "reading rows", error))?;
         image.push(match raw {
             None => values::cell(None, &column.ty, shared.family),
             Some(Raw(bytes)) if is_bytes(&column.ty) => values::made_canonical(Value::Bytes(bytes.to_vec()), &column.ty, shared.family),
@@ -136,7 +148,9 @@ fn decoded(site: &str, table: &SiteTable, row: &Row) -> Result<(Key, Image)> {
         Ok(key) => Ok((Key(key), image)),
         Err(reason) => {
             let text = format!("a row's key has no canonical form: {reason}");
-            Err(Error::new(Cause::Unsupported, site, text).table(&table.name).advice("change or remove that row, or leave it out by a filter"))
+            Err(Error::new(Cause::Unsupported, site, text)
+                .table(&table.name)
+                .advice("change or remove that row, or leave it out by a filter"))
         }
     }
 }
@@ -171,7 +185,8 @@ fn placeholders(from: usize, count: usize) -> String {
 impl ChunkReader for Chunks {
     async fn chunk(&mut self, table: &Arc<SiteTable>, after: Option<&Key>, rows_max: usize, bytes_max: usize) -> Result<Vec<(Key, Image)>> {
         let columns = key_columns(&self.site, table)?;
-        let order = columns.iter().map(|column| ident(&column.name)).collect::<Vec<_>>().join(", ");
+        // By the table's columns: a plain name would mean the result's column, which is text.
+        let order = columns.iter().map(|column| format!("t.{}", ident(&column.name))).collect::<Vec<_>>().join(", ");
         let (params, above) = match after {
             None => (Vec::new(), String::new()),
             Some(key) => {
@@ -182,7 +197,7 @@ impl ChunkReader for Chunks {
             }
         };
         let from = qualified(&table.schema, &table.name);
-        let sql = format!("SELECT {} FROM {from}{above} ORDER BY {order} LIMIT {rows_max}", column_list(table));
+        let sql = format!("SELECT {} FROM {from} AS t{above} ORDER BY {order} LIMIT {rows_max}", column_list(table));
         let statement = self.prepare(table, sql).await?;
         self.wait_for_commits(table).await?;
         self.fetch(table, &statement, &params, rows_max.max(1), bytes_max.max(1)).await

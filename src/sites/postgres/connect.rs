@@ -159,7 +159,11 @@ pub(super) fn qualified(schema: &str, name: &str) -> String {
 
 /// A text constant for statements that take no parameters.
 pub(super) fn literal(text: &str) -> String {
-    if text.contains('\\') { format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''")) } else { format!("'{}'", text.replace('\'', "''")) }
+    if text.contains('\\') {
+        format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
 }
 
 /// The name of our slot and publication for a site: what PostgreSQL allows in a slot's name, at most 63 bytes, and

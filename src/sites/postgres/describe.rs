@@ -55,7 +55,8 @@ const FOREIGN: &str = "SELECT c.conrelid, c.conname, p.relname, pn.nspname, \
     FROM pg_constraint c JOIN pg_class p ON p.oid = c.confrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace \
     WHERE c.conrelid = ANY($1) AND c.contype = 'f' ORDER BY c.conrelid, c.conname";
 
-const TRIGGERS: &str = "SELECT tgrelid, tgname FROM pg_trigger WHERE tgrelid = ANY($1) AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgrelid, tgname";
+const TRIGGERS: &str =
+    "SELECT tgrelid, tgname FROM pg_trigger WHERE tgrelid = ANY($1) AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgrelid, tgname";
 
 pub(super) async fn describe(connector: &Connector, schemas: &[String]) -> Result<Vec<TableDescription>> {
     let client = connector.client().await?;
@@ -97,8 +98,14 @@ async fn by_table(client: &Client, sql: &str, oids: &[u32]) -> Result<HashMap<u3
 }
 
 fn column(row: &Row, ordinal: usize) -> ColumnDescription {
-    let declared =
-        Declared { name: row.get(2), spelled: row.get(3), modifier: row.get(4), class: row.get(5), labels: row.get(6), builtin: row.get(7) };
+    let declared = Declared {
+        name: row.get(2),
+        spelled: row.get(3),
+        modifier: row.get(4),
+        class: row.get(5),
+        labels: row.get(6),
+        builtin: row.get(7),
+    };
     ColumnDescription {
         column: SiteColumn { name: row.get(1), ty: column_type(&declared), ordinal, nullable: !row.get::<_, bool>(8) },
         has_default: row.get(9),
@@ -134,7 +141,12 @@ fn unfit(row: &Row, key: &[String]) -> Option<(String, String)> {
     match kind {
         "v" | "m" => return because("it is a view", "share the tables below it".into()),
         "f" => return because("it is a foreign table, whose changes are in another server's log", "share it where it is stored".into()),
-        "p" => return because("it is partitioned, and its rows change under its partitions' names", "share a table that is not partitioned".into()),
+        "p" => {
+            return because(
+                "it is partitioned, and its rows change under its partitions' names",
+                "share a table that is not partitioned".into(),
+            );
+        }
         _ => {}
     }
     if persistence != "p" {
@@ -151,7 +163,9 @@ fn unfit(row: &Row, key: &[String]) -> Option<(String, String)> {
             "its replica identity is NOTHING: the log does not tell which row was changed",
             format!("ALTER TABLE {table} REPLICA IDENTITY DEFAULT"),
         ),
-        "i" if !identity_index => because("the index of its replica identity is gone", format!("ALTER TABLE {table} REPLICA IDENTITY DEFAULT")),
+        "i" if !identity_index => {
+            because("the index of its replica identity is gone", format!("ALTER TABLE {table} REPLICA IDENTITY DEFAULT"))
+        }
         "d" if key.is_empty() => because(
             "it has no primary key, so that the log does not tell which row was changed",
             format!("add a primary key, or ALTER TABLE {table} REPLICA IDENTITY FULL and give its key in the configuration"),

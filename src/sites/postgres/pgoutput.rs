@@ -22,13 +22,29 @@ impl std::fmt::Display for Lsn {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Message {
-    Begin { committed_us: i64 },
-    Commit { end: Lsn },
+    Begin {
+        committed_us: i64,
+    },
+    Commit {
+        end: Lsn,
+    },
     Relation(Relation),
-    Insert { relation: u32, new: Tuple },
-    Update { relation: u32, old: Option<Old>, new: Tuple },
-    Delete { relation: u32, old: Old },
-    Truncate { relations: Vec<u32> },
+    Insert {
+        relation: u32,
+        new: Tuple,
+    },
+    Update {
+        relation: u32,
+        old: Option<Old>,
+        new: Tuple,
+    },
+    Delete {
+        relation: u32,
+        old: Old,
+    },
+    Truncate {
+        relations: Vec<u32>,
+    },
     /// Type, origin and logical messages say nothing that we need.
     Other,
 }
@@ -235,11 +251,8 @@ mod tests {
     #[test]
     fn an_update_of_the_key_has_both_rows() {
         let text = |text: &'static str| Datum::Text(Bytes::from_static(text.as_bytes()));
-        let expected = Message::Update {
-            relation: 7,
-            old: Some(Old::Key(vec![text("1"), Datum::Null])),
-            new: vec![text("2"), Datum::Unchanged],
-        };
+        let expected =
+            Message::Update { relation: 7, old: Some(Old::Key(vec![text("1"), Datum::Null])), new: vec![text("2"), Datum::Unchanged] };
         assert_eq!(decode(update().into()), Ok(expected));
     }
 

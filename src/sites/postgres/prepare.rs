@@ -16,10 +16,7 @@ const END_MAX: Duration = Duration::from_secs(10);
 const END_POLL: Duration = Duration::from_millis(50);
 
 pub(super) fn create_marker_table(schema: &str) -> String {
-    format!(
-        "CREATE TABLE {} (id bigint PRIMARY KEY, kind \"char\" NOT NULL, payload bytea NOT NULL)",
-        qualified(schema, MARKER_TABLE)
-    )
+    format!("CREATE TABLE {} (id bigint PRIMARY KEY, kind \"char\" NOT NULL, payload bytea NOT NULL)", qualified(schema, MARKER_TABLE))
 }
 
 /// The tables of the publication, as its statements list them.
@@ -56,7 +53,11 @@ async fn make_marker_table(connector: &Connector, client: &Client) -> Result<()>
 async fn run(connector: &Connector, client: &Client, doing: &str, sql: &str) -> Result<()> {
     client.batch_execute(sql).await.map_err(|error| {
         let error = from_driver(&connector.site, doing, error);
-        if error.cause == Cause::Privilege { error.advice(format!("an administrator runs: {sql}; see also `rosterd grants`")) } else { error }
+        if error.cause == Cause::Privilege {
+            error.advice(format!("an administrator runs: {sql}; see also `rosterd grants`"))
+        } else {
+            error
+        }
     })
 }
 
@@ -87,7 +88,8 @@ async fn make_publication(connector: &Connector, client: &Client, name: &str, ta
 }
 
 async fn make_slot(connector: &Connector, client: &Client, name: &str, anew: bool) -> Result<()> {
-    const SQL: &str = "SELECT coalesce(wal_status, '') = 'lost', plugin, database = current_database() FROM pg_replication_slots WHERE slot_name = $1";
+    const SQL: &str =
+        "SELECT coalesce(wal_status, '') = 'lost', plugin, database = current_database() FROM pg_replication_slots WHERE slot_name = $1";
     let doing = "making the replication slot";
     let refused = |error| from_driver(&connector.site, doing, error);
     if let Some(row) = client.query_opt(SQL, &[&name]).await.map_err(refused)? {
@@ -131,7 +133,8 @@ async fn drop_slot(connector: &Connector, client: &Client, name: &str) -> Result
             Ok(_) | Err(_) => {}
         }
         if Instant::now() > deadline {
-            return Err(Error::new(Cause::Busy, &connector.site, format!("replication slot {name} is in use")).advice("stop the daemon that reads it"));
+            return Err(Error::new(Cause::Busy, &connector.site, format!("replication slot {name} is in use"))
+                .advice("stop the daemon that reads it"));
         }
         sleep(END_POLL).await;
     }

@@ -20,7 +20,8 @@ const CLOCK_OFFSET_MAX_US: i64 = 1_000_000;
 pub(super) async fn probe(connector: &Connector, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>> {
     let client = connector.client().await?;
     let probe = Probe { connector, client };
-    let mut findings = vec![probe.version().await?, probe.tls().await?, probe.read_only().await?, probe.encoding().await?, probe.clock().await?];
+    let mut findings =
+        vec![probe.version().await?, probe.tls().await?, probe.read_only().await?, probe.encoding().await?, probe.clock().await?];
     findings.extend(probe.replication().await?);
     findings.extend(probe.log_settings().await?);
     findings.push(probe.triggers_off().await?);
@@ -145,7 +146,8 @@ impl Probe<'_> {
             ),
         });
         let slot = own_name(&self.connector.site);
-        let row = self.client.query_one(SLOTS, &[&slot]).await.map_err(|error| from_driver(&self.connector.site, "counting slots", error))?;
+        let row =
+            self.client.query_one(SLOTS, &[&slot]).await.map_err(|error| from_driver(&self.connector.site, "counting slots", error))?;
         for (column, name) in ["max_replication_slots", "max_wal_senders"].into_iter().enumerate() {
             let (max, used): (i64, i64) = (row.get(2 * column), row.get(2 * column + 1));
             let text = format!("{name}: {} of {max} free", (max - used).max(0));
@@ -199,7 +201,8 @@ impl Probe<'_> {
         if !row.get::<_, bool>(0) {
             return Ok(Finding::error("schema", format!("there is no schema {schema}"), "correct `schema` in the site's url"));
         }
-        let (marker_there, may_create, published_there, may_publish): (bool, bool, bool, bool) = (row.get(1), row.get(2), row.get(3), row.get(4));
+        let (marker_there, may_create, published_there, may_publish): (bool, bool, bool, bool) =
+            (row.get(1), row.get(2), row.get(3), row.get(4));
         let mut missing = Vec::new();
         if !marker_there && !may_create {
             missing.push(format!("GRANT CREATE ON SCHEMA {} TO {}", ident(schema), self.role()));
@@ -226,7 +229,8 @@ impl Probe<'_> {
             coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint FROM pg_replication_slots \
             WHERE slot_name = $1 AND database = current_database() AND NOT pg_is_in_recovery()";
         let name = own_name(&self.connector.site);
-        let row = self.client.query_opt(SQL, &[&name]).await.map_err(|error| from_driver(&self.connector.site, "looking at the slot", error))?;
+        let row =
+            self.client.query_opt(SQL, &[&name]).await.map_err(|error| from_driver(&self.connector.site, "looking at the slot", error))?;
         const COMPARED: &str = "nothing to do: the site's tables are compared with the ledger";
         Ok(match (row, from) {
             (None, None) => Vec::new(),
@@ -234,10 +238,15 @@ impl Probe<'_> {
             (Some(row), from) => {
                 let confirmed = row.get::<_, Option<&str>>(0).and_then(Lsn::parse);
                 let from = from.and_then(|position| Lsn::parse(&position.0));
-                let lost = row.get::<_, &str>(1) == "lost" || matches!((confirmed, from), (Some(confirmed), Some(from)) if confirmed > from);
+                let lost =
+                    row.get::<_, &str>(1) == "lost" || matches!((confirmed, from), (Some(confirmed), Some(from)) if confirmed > from);
                 let (active, kept): (bool, i64) = (row.get(2), row.get(3));
                 let state = format!("{name} is {}, and keeps {} MB of WAL", if active { "being read" } else { "idle" }, kept >> 20);
-                vec![if lost { Finding::warning("slot", format!("{state}; the log since we left off is lost"), COMPARED) } else { Finding::fine("slot", state) }]
+                vec![if lost {
+                    Finding::warning("slot", format!("{state}; the log since we left off is lost"), COMPARED)
+                } else {
+                    Finding::fine("slot", state)
+                }]
             }
         })
     }
@@ -281,7 +290,11 @@ impl Probe<'_> {
             WHERE i.indrelid = c.oid AND (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident)) \
             FROM pg_class c WHERE c.oid = to_regclass($1)";
         let name = qualified(&table.schema, &table.name);
-        let row = self.client.query_opt(SQL, &[&name]).await.map_err(|error| from_driver(&self.connector.site, "looking at replica identities", error))?;
+        let row = self
+            .client
+            .query_opt(SQL, &[&name])
+            .await
+            .map_err(|error| from_driver(&self.connector.site, "looking at replica identities", error))?;
         let Some(row) = row else { return Ok(None) };
         let covered: Vec<String> = row.get(1);
         let key = table.table.key.iter().filter_map(|number| table.columns[*number].as_ref());

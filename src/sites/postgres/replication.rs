@@ -287,9 +287,7 @@ fn text_row(mut body: Bytes) -> Option<TextRow> {
 async fn socket(connector: &Connector, doing: &str) -> Result<Box<dyn Stream>> {
     let refused = |error| Error::new(Cause::Unreachable, &connector.site, format!("{doing}: {error}"));
     match connector.place() {
-        Place::Unix(folder, port) => {
-            Ok(Box::new(UnixStream::connect(Place::socket_file(&folder, port)).await.map_err(refused)?))
-        }
+        Place::Unix(folder, port) => Ok(Box::new(UnixStream::connect(Place::socket_file(&folder, port)).await.map_err(refused)?)),
         Place::Tcp(name, port) => {
             let stream = TcpStream::connect((name.as_str(), port)).await.map_err(refused)?;
             stream.set_nodelay(true).map_err(refused)?;
@@ -341,6 +339,7 @@ async fn encrypted(connector: &Connector, doing: &str, mut stream: Box<dyn Strea
         return Err(Error::new(Cause::Tls, site, format!("{doing}: the server does not offer TLS"))
             .advice("turn ssl on at the server, or set tls = \"off\" where the network is trusted"));
     }
-    let name = ServerName::try_from(name.clone()).map_err(|_| Error::new(Cause::Tls, site, format!("{name} is not a name that TLS can verify")))?;
+    let name = ServerName::try_from(name.clone())
+        .map_err(|_| Error::new(Cause::Tls, site, format!("{name} is not a name that TLS can verify")))?;
     Ok(Box::new(TlsConnector::from(config).connect(name, stream).await.map_err(broken)?))
 }
