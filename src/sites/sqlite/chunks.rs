@@ -46,10 +46,10 @@ impl SqliteChunks {
 
 impl Inner {
     fn rows(&mut self, place: &Place, table: &Arc<SiteTable>) -> Result<Arc<Rows>> {
-        if let Some((known, rows)) = self.tables.get(&table.table.id) {
-            if Arc::ptr_eq(known, table) {
-                return Ok(rows.clone());
-            }
+        if let Some((known, rows)) = self.tables.get(&table.table.id)
+            && Arc::ptr_eq(known, table)
+        {
+            return Ok(rows.clone());
         }
         let absent = || Error::new(Cause::Missing, &place.site, "a key column is missing").table(&table.name);
         let rows = Arc::new(Rows::new(table).ok_or_else(absent)?);
@@ -107,16 +107,19 @@ fn chunk(
 ) -> rusqlite::Result<Vec<(Key, Image)>> {
     let mut found = Vec::new();
     loop {
-        let (mut bytes, mut last) = (0, None);
+        let (mut bytes, mut last, mut left_out) = (0, None, None);
         let scanned = rows.scan(db, after.as_deref(), rows_max, |raw, image| {
             bytes += weight(&image);
             match rows.key(&raw) {
                 Ok(key) => found.push((key, image)),
-                Err(reason) => tracing::warn!(table = %rows.name, "a row is left out because of {reason}"),
+                Err(reason) => left_out = Some(reason),
             }
             last = Some(raw);
             bytes < bytes_max || found.is_empty()
         })?;
+        if let Some(reason) = left_out {
+            tracing::warn!(table = %rows.name, "rows are left out because of {reason}");
+        }
         if !found.is_empty() || scanned < rows_max {
             return Ok(found);
         }

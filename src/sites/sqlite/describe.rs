@@ -130,7 +130,7 @@ fn columns(
             column: SiteColumn {
                 ty: column_type(&declared, strict),
                 ordinal: columns.len(),
-                nullable: !not_null && !(pk > 0 && without_rowid),
+                nullable: !(not_null || (pk > 0 && without_rowid)),
                 name,
             },
             has_default,

@@ -213,7 +213,7 @@ impl Follower {
             return Err(Error::new(Cause::Disconnected, &self.site.site, "the database file has been replaced by another"));
         }
         // In rollback-journal modes a reader's lock makes an application's commit wait: look when it is done.
-        if !patience_over && std::fs::metadata(&self.journal).is_ok_and(|journal| journal.len() > 0) && self.is_busy() {
+        if !patience_over && std::fs::metadata(&self.journal).is_ok_and(|journal| journal.len() > 0) && self.journal_in_use() {
             return Ok(Turn::Locked);
         }
         match self.look() {
@@ -227,7 +227,7 @@ impl Follower {
     }
 
     /// A journal that stays (PERSIST) has its header zeroed by the commit; one that goes away or is emptied is in use.
-    fn is_busy(&self) -> bool {
+    fn journal_in_use(&self) -> bool {
         use std::io::Read;
         let mut first = [0u8; 1];
         std::fs::File::open(&self.journal).and_then(|mut journal| journal.read_exact(&mut first)).is_ok() && first != [0]

@@ -8,6 +8,9 @@ use super::rows::RawKey;
 use super::triggers::{CHANGELOG_TABLE, KEY_COLUMNS_MAX, mark};
 use super::values::Raw;
 
+/// Rows kept at most; with more to come, nothing is written until the ledger has caught up.
+const ROWS_MAX: usize = 200_000;
+
 /// Rows named by applications above the captured position. Read on from batch to batch, so that a backlog costs once.
 #[derive(Default)]
 pub struct Uncaptured {
@@ -18,10 +21,10 @@ pub struct Uncaptured {
 }
 
 impl Uncaptured {
-    /// To be called within the write lock, before anything is written.
-    pub fn catch_up(&mut self, db: &Connection, captured: i64) -> rusqlite::Result<()> {
-        let end: Option<i64> = db.prepare_cached("SELECT max(id) FROM rosterd_changelog")?.query_row([], |row| row.get(0))?;
-        let end = end.unwrap_or(0);
+    /// Whether all of it is known now. To be called within the write lock, before anything is written.
+    pub fn catch_up(&mut self, db: &Connection, captured: i64) -> rusqlite::Result<bool> {
+        let mut ends = db.prepare_cached("SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM rosterd_changelog")?;
+        let (lowest, end): (i64, i64) = ends.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if end < self.read_to || captured < self.captured {
             *self = Uncaptured::default();
         }
@@ -29,9 +32,12 @@ impl Uncaptured {
             self.rows.values_mut().for_each(|rows| rows.retain(|_, id| *id > captured));
             self.captured = captured;
         }
+        if end - captured.max(lowest) > ROWS_MAX as i64 {
+            return Ok(false);
+        }
         self.read(db, captured.max(self.read_to))?;
         self.read_to = end;
-        Ok(())
+        Ok(true)
     }
 
     /// The position is never within a landing, so what a landing wrote is told from what applications wrote.

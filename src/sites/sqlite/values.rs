@@ -9,7 +9,7 @@
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use crate::model::{Cell, ColumnType, Date, DateTime, Decimal, Family, SiteColumn, Value, canonical, fit};
+use crate::model::{Cell, ColumnType, Date, DateTime, Decimal, Family, SiteColumn, Value, fit, read};
 
 /// A value exactly as SQLite stores it; text may be any bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -29,13 +29,13 @@ impl Raw {
         match stored {
             ValueRef::Null => Raw::Null,
             ValueRef::Integer(n) => Raw::Integer(n),
-            ValueRef::Real(x) => Raw::Real(x.to_bits()).as_key(),
+            ValueRef::Real(x) => Raw::Real(x.to_bits()).into_key(),
             ValueRef::Text(text) => Raw::Text(text.to_vec()),
             ValueRef::Blob(bytes) => Raw::Blob(bytes.to_vec()),
         }
     }
 
-    fn as_key(self) -> Raw {
+    fn into_key(self) -> Raw {
         match self {
             Raw::Real(bits) => {
                 let x = f64::from_bits(bits);
@@ -64,7 +64,7 @@ impl ToSql for Raw {
 
 /// The cell of a shared column.
 pub fn cell(stored: ValueRef<'_>, column: &SiteColumn, family: Family) -> Cell {
-    match decode(stored, &column.ty).and_then(|value| canonical(value, family).map_err(|refusal| refusal.0)) {
+    match decode(stored, &column.ty).and_then(|value| read(value, &column.ty, family).map_err(|refusal| refusal.0)) {
         Ok(value) => Cell::Value(value),
         Err(reason) => Cell::Refused(reason),
     }
@@ -72,7 +72,7 @@ pub fn cell(stored: ValueRef<'_>, column: &SiteColumn, family: Family) -> Cell {
 
 /// The canonical value of a key column; refused unless writing it would find the same row again.
 pub fn decode_key(raw: &Raw, column: &SiteColumn, family: Family) -> Result<Value, &'static str> {
-    let value = canonical(decode(raw.stored(), &column.ty)?, family).map_err(|refusal| refusal.0)?;
+    let value = read(decode(raw.stored(), &column.ty)?, &column.ty, family).map_err(|refusal| refusal.0)?;
     if value == Value::Null {
         return Err("NULL in a key column");
     }
@@ -85,8 +85,8 @@ pub fn decode_key(raw: &Raw, column: &SiteColumn, family: Family) -> Result<Valu
 /// How a canonical value of a key column is stored.
 pub fn encode_key(value: &Value, column: &SiteColumn) -> Result<Raw, &'static str> {
     match fit(value, &column.ty) {
-        Ok(fitted) => encode(&fitted, &column.ty).map(Raw::as_key),
-        Err(_) => encode(value, &column.ty).map(Raw::as_key),
+        Ok(fitted) => encode(&fitted, &column.ty).map(Raw::into_key),
+        Err(_) => encode(value, &column.ty).map(Raw::into_key),
     }
 }
 

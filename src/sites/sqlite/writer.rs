@@ -165,11 +165,16 @@ impl Inner {
         let Inner { place, db, uncaptured, .. } = self;
         let failed = |error: &rusqlite::Error| place.error("applying a batch", error);
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| failed(&e))?;
-        uncaptured.catch_up(&tx, captured).map_err(|e| failed(&e))?;
+        if !uncaptured.catch_up(&tx, captured).map_err(|e| failed(&e))? {
+            return Err(Error::new(Cause::Busy, &place.site, "applications have written more than the ledger has read yet")
+                .advice("it goes on by itself when the ledger has caught up"));
+        }
         begin(&tx, batch).map_err(|error| if errors::is_taken(&error) { taken(place, batch.marker) } else { failed(&error) })?;
         let rejected = write(&tx, batch, &rows, uncaptured).map_err(|e| failed(&e))?;
         if !rejected.is_empty() {
-            tx.rollback().map_err(|e| failed(&e))?;
+            if !tx.is_autocommit() {
+                tx.rollback().map_err(|e| failed(&e))?;
+            }
             return Ok(Outcome::Rejected(rejected));
         }
         let statements = run(&tx, &batch.statements).map_err(|e| failed(&e))?;
@@ -288,6 +293,9 @@ fn run(tx: &Transaction<'_>, statements: &[Statement]) -> rusqlite::Result<Vec<(
     Ok(failed)
 }
 
+/// Statements that would end the transaction or leave the database.
+const FORBIDDEN: [&str; 10] = ["BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "ATTACH", "DETACH", "PRAGMA", "VACUUM"];
+
 fn run_one(tx: &Transaction<'_>, statement: &Statement) -> Result<(), String> {
     let (mut sql, mut values): (String, RawKey) = (String::new(), Vec::new());
     for piece in &statement.0 {
@@ -298,6 +306,10 @@ fn run_one(tx: &Transaction<'_>, statement: &Statement) -> Result<(), String> {
                 sql.push_str(&format!("?{}", values.len()));
             }
         }
+    }
+    let verb = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
+    if FORBIDDEN.contains(&verb.as_str()) {
+        return Err(format!("{verb} can't be an after-apply statement"));
     }
     let mut prepared = tx.prepare_cached(&sql).map_err(|e| reason(&e))?;
     let mut rows = prepared.query(params_from_iter::<&[Raw]>(&values)).map_err(|e| reason(&e))?;
