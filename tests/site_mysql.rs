@@ -484,7 +484,8 @@ async fn settling_waits_for_a_transaction_in_progress() {
         let (settled, _) = tokio::join!(writer.settle(MarkerId(1)), async {
             // Until the other one waits for its lock.
             while place.value(WAITING) == "0" {
-                tokio::task::yield_now().await;
+                // The server renews that table only when it was not read for 100 ms.
+                tokio::time::sleep(std::time::Duration::from_millis(150)).await;
             }
             conn.query_drop("COMMIT").await.unwrap();
         });
@@ -831,7 +832,8 @@ async fn deadlocks_make_a_batch_give_way() {
         let one = batch(1, vec![user(&users, WriteKind::Columns, 1, "first"), user(&users, WriteKind::Columns, 2, "second")]);
         let (applied, _) = tokio::join!(writer.apply(&one), async {
             while place.value(WAITING) == "0" {
-                tokio::task::yield_now().await;
+                // The server renews that table only when it was not read for 100 ms.
+                tokio::time::sleep(std::time::Duration::from_millis(150)).await;
             }
             conn.query_drop("UPDATE users SET mail = 'y' WHERE uid = 1; COMMIT").await.unwrap();
         });
