@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::config::{Daemon, Endpoint, Host, Prefix, Role, Secret, Server as Address, SiteConfig, Tls, TlsMode};
-use rosterd::model::{Cell, Change, Column, Image, Key, LogItem, MarkerId, Position, SiteId, SiteTable, Table, TableId, Value, WriteKind};
+use rosterd::model::{Cell, Change, Column, Image, Key, LogItem, Position, SiteId, SiteTable, Table, TableId, Value, WriteKind};
 use rosterd::sites::{Batch, LogMember, LogReader, RowWrite, Site, mysql};
 
 use crate::servers::{Kind, Server};
@@ -134,18 +134,6 @@ impl Log {
             _ => None,
         })
         .await
-    }
-
-    /// Everything up to a watermark.
-    pub async fn until_mark(&mut self, marker: i64) -> Vec<LogItem> {
-        let mut items = Vec::new();
-        loop {
-            match self.next().await {
-                LogItem::Watermark { marker: MarkerId(id), .. } if id == marker => return items,
-                LogItem::Progress { .. } => {}
-                item => items.push(item),
-            }
-        }
     }
 }
 
