@@ -29,7 +29,7 @@ CREATE TABLE site_table (
     site           INTEGER NOT NULL,
     tbl            INTEGER NOT NULL,
     mode           TEXT NOT NULL,           -- first, gap, restored
-    phase          TEXT NOT NULL,           -- waiting, scanning, sweeping, done
+    phase          TEXT NOT NULL,           -- waiting, scanning, sweeping, tidying, done
     generation     INTEGER NOT NULL,
     cursor         BLOB,                    -- key of the last row scanned
     swept          INTEGER NOT NULL DEFAULT 0,

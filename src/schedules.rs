@@ -270,7 +270,7 @@ impl World {
                 if phase == Phase::Done || (n > 0 && self.ledger().progress(SiteId(1), TABLE).phase < Phase::Sweeping) {
                     return false;
                 }
-                if phase == Phase::Sweeping {
+                if phase >= Phase::Sweeping {
                     let rows = self.random.of(&[1, 2, 10]);
                     self.durable(|ledger| chunk::sweep(ledger, site, TABLE, rows, clock, &mut Report::default()));
                     return true;
@@ -479,7 +479,8 @@ impl World {
     fn check(&mut self) {
         let mut merged = Rows::new();
         let rows = self.ledger().slice(TABLE, 0, 1000).unwrap();
-        for (_, key, row) in rows {
+        for (_, key, mut row) in rows {
+            row.tidy(&self.ledger().shared(TABLE).unwrap().roster.clone());
             assert!(row.held.is_empty(), "sites that still differ are remembered: {row:?}");
             assert!(row.life.exists(), "a tombstone stays");
             let value = |c: usize| row.registers[c].as_ref().map_or(-1, |register| number(&register.value));

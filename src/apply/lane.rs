@@ -1,1 +1,153 @@
+//! The loop from the ledger's queues to a site.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{Job, Limits, Retry, Target, settle, take};
+use crate::capture::follow::now_us;
+use crate::capture::health::Health;
+use crate::capture::reconcile::Failure;
+use crate::ledger::{self, Handle};
+use crate::sites::{Cause, Error, Lane, Outcome, Statement, Writer};
+
+/// How soon a row that the site refused for what may pass is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+/// How often an idle connection proves that it lives.
+const PING: Duration = Duration::from_secs(15);
+/// Waits between tries of a batch that met a lock or a deadlock.
+const BUSY_MS: [u64; 6] = [5, 20, 50, 100, 250, 500];
+
+/// One lane to one site.
+pub struct LaneWorker {
+    pub lane: Lane,
+    pub target: Arc<Target>,
+    pub ledger: Handle,
+    pub limits: Limits,
+    pub owed: Arc<Notify>,
+    pub health: Arc<Health>,
+    pub repeats: Arc<Repeats>,
+}
+
+impl LaneWorker {
+    /// Applies what is owed until the connection fails. A batch without an answer stays under way: see [`recover`].
+    pub async fn run(&self, writer: &mut dyn Writer) -> Result<(), Failure> {
+        let retry = Arc::new(Mutex::new(Retry::default()));
+        let mut next: Option<Job> = None;
+        loop {
+            let owed = self.owed.notified();
+            tokio::pin!(owed);
+            owed.as_mut().enable();
+            let job = match next.take() {
+                Some(job) => Some(job),
+                None => self.take(&retry).await?,
+            };
+            let Some(job) = job else {
+                let waiting = !lock(&retry).is_empty();
+                if tokio::time::timeout(if waiting { RETRY } else { PING }, owed).await.is_err() && !waiting {
+                    writer.ping().await?;
+                }
+                continue;
+            };
+            let (outcome, following) = tokio::join!(self.write(writer, &job), self.take(&retry));
+            next = following?;
+            self.settle(&retry, job, outcome?).await?;
+        }
+    }
+
+    async fn take(&self, retry: &Arc<Mutex<Retry>>) -> Result<Option<Job>, Failure> {
+        let (target, lane, limits, retry) = (self.target.clone(), self.lane, self.limits, retry.clone());
+        let job = self.ledger.call(move |ledger| {
+            lock(&retry).requeue(ledger, &target)?;
+            take(ledger, &target, lane, &limits, now_us())
+        });
+        Ok(job.await?)
+    }
+
+    /// Carries the batch out. None: the site was busy every time, and nothing was done.
+    async fn write(&self, writer: &mut dyn Writer, job: &Job) -> Result<Option<Outcome>, Error> {
+        for wait_ms in BUSY_MS {
+            match writer.apply(&job.batch).await {
+                Ok(outcome) => return Ok(Some(outcome)),
+                Err(error) if error.cause == Cause::Busy => {
+                    tracing::debug!(%error, "the site is busy; trying again");
+                    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn settle(&self, retry: &Arc<Mutex<Retry>>, job: Job, outcome: Option<Outcome>) -> Result<(), Failure> {
+        if let Some(Outcome::Committed { failed }) = &outcome {
+            self.health.applied(&job.committed_us, now_us());
+            for (_, reason) in failed {
+                self.health.figures().failed_statements += 1;
+                tracing::warn!(site = self.target.name, reason, "an after-apply statement failed; the rows are in place");
+            }
+            self.repeats.add(&job.batch.statements);
+        }
+        let (target, retry) = (self.target.clone(), retry.clone());
+        let settled = self.ledger.call(move |ledger| settle(ledger, &target, &mut lock(&retry), &job, outcome.as_ref(), now_us()));
+        Ok(settled.await?)
+    }
+}
+
+/// After a lost connection: finds out what became of each batch without an answer, and puts back the rows of those that did not commit.
+/// The lanes' new writers must be open: their locks prove that the old ones have ended.
+pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Writer) -> Result<(), Failure> {
+    let site = target.site;
+    for marker in ledger.call(move |ledger| Ok(ledger.unheard(site))).await? {
+        let committed = control.settle(marker).await?;
+        let settled = move |ledger: &mut ledger::Ledger| {
+            if committed {
+                ledger.committed(site, marker);
+            } else {
+                for id in ledger.returned(site, marker) {
+                    ledger.requeue(site, id)?;
+                }
+                ledger.heard(site, marker);
+            }
+            Ok(())
+        };
+        ledger.call(settled).await?;
+    }
+    Ok(())
+}
+
+/// After-apply statements that are run once more after a while: a request in flight may put an old value back into a cache.
+#[derive(Default)]
+pub struct Repeats {
+    due: Mutex<HashMap<Statement, Instant>>,
+    pub after: Duration,
+}
+
+impl Repeats {
+    pub fn new(after: Duration) -> Repeats {
+        Repeats { due: Mutex::default(), after }
+    }
+
+    fn add(&self, statements: &[Statement]) {
+        if !self.after.is_zero() && !statements.is_empty() {
+            let at = Instant::now() + self.after;
+            lock(&self.due).extend(statements.iter().cloned().map(|statement| (statement, at)));
+        }
+    }
+
+    /// Statements whose time has come.
+    pub fn take_due(&self) -> Vec<Statement> {
+        let now = Instant::now();
+        let mut due = lock(&self.due);
+        let ready: Vec<Statement> = due.iter().filter(|(_, at)| **at <= now).map(|(statement, _)| statement.clone()).collect();
+        due.retain(|_, at| *at > now);
+        ready
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

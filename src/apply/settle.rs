@@ -9,15 +9,16 @@ use crate::sites::{Outcome, Rejection};
 /// Rows that a site has refused for what may pass by itself: a change of theirs not captured yet, a parent still to come.
 #[derive(Default)]
 pub struct Retry {
-    tries: HashMap<RowId, u32>,
+    /// When each was refused first, microseconds since 1970.
+    first_us: HashMap<RowId, i64>,
     /// To be put back into their queue at the next occasion.
     waiting: Vec<RowId>,
 }
 
-/// Tries before a row that finds the site other than its log said is held back.
-const ELSEWISE_TRIES_MAX: u32 = 40;
-/// Tries before a row whose parent is missing is held back.
-const REFERENCE_TRIES_MAX: u32 = 20;
+/// How long a row that finds the site other than its log said is tried again before it is held back.
+const ELSEWISE_US_MAX: i64 = 60_000_000;
+/// How long a row whose parent is missing is tried again before it is held back.
+const REFERENCE_US_MAX: i64 = 10_000_000;
 
 impl Retry {
     pub fn is_empty(&self) -> bool {
@@ -32,11 +33,10 @@ impl Retry {
         Ok(())
     }
 
-    fn again(&mut self, id: RowId, tries_max: u32) -> bool {
-        let tries = self.tries.entry(id).or_default();
-        *tries += 1;
-        if *tries > tries_max {
-            self.tries.remove(&id);
+    fn again(&mut self, id: RowId, now_us: i64, us_max: i64) -> bool {
+        let first_us = *self.first_us.entry(id).or_insert(now_us);
+        if now_us - first_us > us_max {
+            self.first_us.remove(&id);
             return false;
         }
         self.waiting.push(id);
@@ -49,10 +49,8 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
     let rejected: &[(usize, Rejection)] = match outcome {
         Some(Outcome::Committed { .. }) => {
             ledger.committed(target.site, job.marker);
-            for (id, _) in &job.rows {
-                if !retry.tries.is_empty() {
-                    retry.tries.remove(id);
-                }
+            if !retry.first_us.is_empty() {
+                retry.first_us.retain(|id, _| !job.rows.iter().any(|(done, _)| done == id));
             }
             return Ok(());
         }
@@ -88,11 +86,11 @@ fn refuse(
     now_us: i64,
 ) -> Result<()> {
     let (kind, reason) = match rejection {
-        Rejection::Elsewise if retry.again(id, ELSEWISE_TRIES_MAX) => return Ok(()),
+        Rejection::Elsewise if retry.again(id, now_us, ELSEWISE_US_MAX) => return Ok(()),
         Rejection::Elsewise => {
             (QuarantineKind::Data, "the site's row is not what its log said; compare it with `rosterd reconcile`".to_owned())
         }
-        Rejection::Reference(_) if retry.again(id, REFERENCE_TRIES_MAX) => return Ok(()),
+        Rejection::Reference(_) if retry.again(id, now_us, REFERENCE_US_MAX) => return Ok(()),
         Rejection::Reference(constraint) => {
             (QuarantineKind::Reference, format!("foreign key {constraint}: a row that it refers to is missing"))
         }

@@ -64,7 +64,7 @@ pub fn open(ledger: &mut Ledger, site: SiteId, table: TableId, now_us: i64) -> R
             progress.started_us = Some(now_us);
         }
         Phase::Scanning => {}
-        Phase::Sweeping | Phase::Done => return Ok(None),
+        Phase::Sweeping | Phase::Tidying | Phase::Done => return Ok(None),
     }
     let after = progress.cursor.clone();
     ledger.set_progress(site, table, progress)?;
@@ -107,8 +107,10 @@ pub(super) fn close(ledger: &mut Ledger, site: SiteId, chunk: Chunk, at_us: i64,
 /// Goes through ledger rows that the scan has not come by: they are not at the site. Gives false when there are none left.
 pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now_us: i64, report: &mut Report) -> Result<bool> {
     let mut progress = ledger.progress(site, table);
-    if progress.phase != Phase::Sweeping {
-        return Ok(false);
+    match progress.phase {
+        Phase::Sweeping => {}
+        Phase::Tidying => return tidy(ledger, site, table, rows_max, now_us),
+        Phase::Waiting | Phase::Scanning | Phase::Done => return Ok(false),
     }
     let rows = ledger.slice(table, progress.swept, rows_max)?;
     let more = rows.len() == rows_max;
@@ -120,11 +122,21 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
         }
     }
     if !more {
-        progress.phase = Phase::Done;
-        progress.finished_us = Some(now_us);
+        (progress.phase, progress.swept) = (Phase::Tidying, 0);
     }
     ledger.set_progress(site, table, progress)?;
-    Ok(more)
+    Ok(true)
+}
+
+fn tidy(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now_us: i64) -> Result<bool> {
+    let mut progress = ledger.progress(site, table);
+    let last = ledger.bury(table, progress.swept, rows_max * 10)?;
+    match last {
+        Some(last) => progress.swept = last,
+        None => (progress.phase, progress.finished_us) = (Phase::Done, Some(now_us)),
+    }
+    ledger.set_progress(site, table, progress)?;
+    Ok(last.is_some())
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -1,1 +1,91 @@
+//! The loop from a site's log to the ledger.
 
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Notify, mpsc};
+
+use super::health::Health;
+use super::{Report, Watch, absorb};
+use crate::ledger::{Handle, Result};
+use crate::model::{LogItem, Position, SiteId, TableId};
+
+/// Log items taken into the ledger in one transaction, at most.
+const ITEMS_MAX: usize = 1000;
+
+/// One site's capture.
+pub struct Follower {
+    pub site: SiteId,
+    pub ledger: Handle,
+    pub watch: Arc<Mutex<Watch>>,
+    pub health: Arc<Health>,
+    /// Woken when sites may be owed something new.
+    pub owed: Arc<Notify>,
+}
+
+/// Why following came to an end.
+pub enum End {
+    /// The reader is gone; it has told why.
+    Reader,
+    /// These tables' definitions have to be looked at.
+    Altered(Vec<TableId>),
+}
+
+impl Follower {
+    /// Takes items into the ledger until the reader ends. `acknowledge` gets each position that is durable.
+    pub async fn follow(
+        &self,
+        items: &mut mpsc::Receiver<LogItem>,
+        acknowledge: &mpsc::UnboundedSender<(SiteId, Position)>,
+    ) -> Result<End> {
+        let mut batch = Vec::new();
+        loop {
+            batch.clear();
+            if items.recv_many(&mut batch, ITEMS_MAX).await == 0 {
+                return Ok(End::Reader);
+            }
+            let position = batch.iter().rev().find_map(|item| item.position().cloned());
+            let report = self.take(std::mem::take(&mut batch)).await?;
+            if let Some(position) = position {
+                let _ = acknowledge.send((self.site, position));
+            }
+            self.tell(&report);
+            if !report.altered.is_empty() {
+                return Ok(End::Altered(report.altered));
+            }
+        }
+    }
+
+    async fn take(&self, items: Vec<LogItem>) -> Result<Report> {
+        let watch = self.watch.clone();
+        self.ledger
+            .call(move |ledger| {
+                let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut report = Report::default();
+                let now_us = now_us();
+                for item in items {
+                    absorb(ledger, &mut watch, item, now_us, &mut report)?;
+                }
+                Ok(report)
+            })
+            .await
+    }
+
+    /// Tells those who wait, and the log, what a batch has brought.
+    pub fn tell(&self, report: &Report) {
+        self.owed.notify_waiters();
+        let mut figures = self.health.figures();
+        figures.captured_changes += report.changes;
+        figures.conflicts += report.conflicts.len() as u64;
+        for kind in &report.conflicts {
+            tracing::info!(site = self.site.0, kind = kind.name(), "a conflict was decided; `rosterd conflicts` has it");
+        }
+        for (_, _, reason) in &report.quarantined {
+            tracing::warn!(site = self.site.0, reason, "a row is held back; `rosterd quarantine` has it");
+        }
+    }
+}
+
+/// The daemon's clock: microseconds since 1970.
+pub fn now_us() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}

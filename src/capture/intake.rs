@@ -98,9 +98,8 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
             Err(_) => warn!("a transaction with a damaged marker was read; it is taken as an application's"),
         }
     }
-    let collecting = watch.chunk.as_ref().filter(|chunk| chunk.is_collecting()).map(|chunk| chunk.table);
     for net in rows {
-        changed(ledger, site, net, collecting, committed_us, now_us, fresh, report)?;
+        changed(ledger, site, net, committed_us, now_us, fresh, report)?;
     }
     Ok(())
 }
@@ -140,16 +139,7 @@ fn landing(
 
 /// One row that an application changed.
 #[allow(clippy::too_many_arguments)]
-fn changed(
-    ledger: &mut Ledger,
-    site: SiteId,
-    net: Net,
-    collecting: Option<TableId>,
-    at_us: i64,
-    now_us: i64,
-    fresh: Freshness,
-    report: &mut Report,
-) -> Result<()> {
+fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64, fresh: Freshness, report: &mut Report) -> Result<()> {
     let Net { table, key, before, after, .. } = net;
     let progress = ledger.progress(site, table);
     if ledger.shared(table).is_none() || progress.stopped.is_some() {
@@ -167,8 +157,9 @@ fn changed(
     let known = shared.roster.site(site).known;
     let unseen = row.held(site).is_none();
     let observed = match known {
-        // What a first copy has not come by is read by it later; what it has open is settled at its high watermark.
-        Known::Unknown { .. } if unseen && (progress.phase == Phase::Waiting || collecting == Some(table)) => return Ok(()),
+        // A first copy reads later what it has not come by: all rows, before it begins; after that, rows that the log shows in
+        // part, which were there before and so lie ahead of it. Others are taken here: they may lie behind it.
+        Known::Unknown { .. } if unseen && (progress.phase == Phase::Waiting || in_part(content.as_ref())) => return Ok(()),
         Known::Unknown { .. } if unseen => {
             let before = before.filter(|before| ledger.is_shared(table, &key, Some(before)));
             let mut observed = match (&before, &content) {
@@ -194,6 +185,10 @@ fn changed(
         report.changes += 1;
     }
     record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)
+}
+
+fn in_part(content: Option<&Image>) -> bool {
+    content.is_some_and(|content| content.contains(&Cell::Unchanged))
 }
 
 /// Whether a row with this image is shared. Where the filter reads a column that the image leaves out, the row is as shared as it was.

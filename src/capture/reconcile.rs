@@ -1,1 +1,156 @@
+//! The loop that reads a site's tables in chunks: first copy, after a lost log, after a restored backup.
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::follow::{Follower, now_us};
+use super::{Report, chunk};
+use crate::ledger::{self, Lane, Ledger, Phase};
+use crate::model::{SiteTable, TableId};
+use crate::sites::{ChunkReader, Error, Writer};
+
+/// Ledger rows that a sweep goes through in one transaction.
+const SWEEP_ROWS: usize = 500;
+/// A sweep waits while more rows than this are owed in bulk.
+const BULK_ROWS_MAX: usize = 20_000;
+
+pub struct Scanner {
+    pub follower: Arc<Follower>,
+    pub tables: Vec<Arc<SiteTable>>,
+    pub control: Arc<tokio::sync::Mutex<Box<dyn Writer>>>,
+    pub is_hub: bool,
+    pub rows_max: usize,
+    pub bytes_max: usize,
+    /// None: no limit.
+    pub rows_per_second_max: Option<u32>,
+    /// Woken when some site's scan has come further.
+    pub progressed: Arc<Notify>,
+}
+
+/// Either side of a scan can fail.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Site(#[from] Error),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+}
+
+impl Scanner {
+    /// Scans every table that is not known yet, urgent ones first, and then waits for more to do.
+    pub async fn run(&self, reader: &mut dyn ChunkReader) -> Result<(), Failure> {
+        loop {
+            let progressed = self.progressed.notified();
+            let mut open = false;
+            for table in &self.tables {
+                if self.is_due(table.table.id).await? {
+                    self.table(reader, table).await?;
+                    self.progressed.notify_waiters();
+                    open = true;
+                }
+            }
+            if !open {
+                let _ = tokio::time::timeout(Duration::from_secs(5), progressed).await;
+            }
+        }
+    }
+
+    /// Clients wait until the hub's table has been read: what the hub has is met, not overtaken.
+    async fn is_due(&self, table: TableId) -> Result<bool, Failure> {
+        let (site, is_hub) = (self.follower.site, self.is_hub);
+        let due = move |ledger: &mut Ledger| {
+            let own = ledger.progress(site, table);
+            let hub = ledger.sites().iter().find(|record| record.hub).map(|record| record.id);
+            let hub_read = is_hub || hub.is_none_or(|hub| ledger.progress(hub, table).phase >= Phase::Tidying);
+            Ok(own.stopped.is_none() && own.phase != Phase::Done && hub_read)
+        };
+        Ok(self.follower.ledger.call(due).await?)
+    }
+
+    async fn table(&self, reader: &mut dyn ChunkReader, table: &Arc<SiteTable>) -> Result<(), Failure> {
+        let (site, id) = (self.follower.site, table.table.id);
+        let estimate = reader.estimate(table).await?;
+        let begun = self.call(move |ledger| {
+            let mut progress = ledger.progress(site, id);
+            progress.rows_estimated = estimate;
+            let begun = progress.phase == Phase::Waiting;
+            ledger.set_progress(site, id, progress)?;
+            Ok(begun)
+        });
+        if begun.await? {
+            tracing::info!(table = table.table.name, rows_estimated = estimate, "reading the table");
+        }
+        while self.chunk(reader, table).await? {
+            self.progressed.notify_waiters();
+        }
+        while self.sweep(id).await? {
+            self.progressed.notify_waiters();
+        }
+        let progress = self.call(move |ledger| Ok(ledger.progress(site, id))).await?;
+        if progress.phase == Phase::Done {
+            tracing::info!(table = table.table.name, rows = progress.rows_read, "the table is known");
+        }
+        Ok(())
+    }
+
+    async fn call<T: Send + 'static>(&self, f: impl FnOnce(&mut Ledger) -> ledger::Result<T> + Send + 'static) -> Result<T, Failure> {
+        Ok(self.follower.ledger.call(f).await?)
+    }
+
+    /// One chunk between its watermarks. Gives false when the table has been read.
+    async fn chunk(&self, reader: &mut dyn ChunkReader, table: &Arc<SiteTable>) -> Result<bool, Failure> {
+        let begun = Instant::now();
+        let (site, id, watch) = (self.follower.site, table.table.id, self.follower.watch.clone());
+        let open = move |ledger: &mut Ledger| {
+            let Some(chunk) = chunk::open(ledger, site, id, now_us())? else { return Ok(None) };
+            let mut watch = lock(&watch);
+            let closed = watch.wait_for(chunk.high);
+            let plan = (chunk.low, chunk.high, chunk.after.clone(), closed);
+            watch.open_chunk(chunk);
+            Ok(Some(plan))
+        };
+        let Some((low, high, after, closed)) = self.call(open).await? else { return Ok(false) };
+        self.control.lock().await.mark(low).await?;
+        let rows = reader.chunk(table, after.as_ref(), self.rows_max, self.bytes_max).await?;
+        let count = rows.len();
+        lock(&self.follower.watch).fill_chunk(rows, count == 0);
+        self.control.lock().await.mark(high).await?;
+        if closed.await.is_err() {
+            return Ok(true);
+        }
+        self.throttle(count, begun).await;
+        Ok(true)
+    }
+
+    async fn throttle(&self, rows: usize, begun: Instant) {
+        if let Some(max) = self.rows_per_second_max {
+            let least = Duration::from_secs_f64(rows as f64 / f64::from(max.max(1)));
+            tokio::time::sleep(least.saturating_sub(begun.elapsed())).await;
+        }
+    }
+
+    /// One slice of the ledger's rows that the scan has not come by. Gives false at the end.
+    async fn sweep(&self, table: TableId) -> Result<bool, Failure> {
+        let site = self.follower.site;
+        let slice = move |ledger: &mut Ledger| {
+            if ledger.queues(site).is_some_and(|queues| queues.len(Lane::Bulk) > BULK_ROWS_MAX) {
+                return Ok((true, None));
+            }
+            let mut report = Report::default();
+            let more = chunk::sweep(ledger, site, table, SWEEP_ROWS, now_us(), &mut report)?;
+            Ok((more, Some(report)))
+        };
+        let (more, report) = self.call(slice).await?;
+        match report {
+            Some(report) => self.follower.tell(&report),
+            None => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+        Ok(more)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -26,6 +26,8 @@ pub enum Phase {
     Scanning,
     /// The table has been read; the ledger's other rows are gone through.
     Sweeping,
+    /// Known; tombstones that had to wait for the scan are dropped.
+    Tidying,
     Done,
 }
 
@@ -69,7 +71,7 @@ impl TableProgress {
     pub(super) fn known(&self) -> Known {
         let generation = self.generation;
         match (self.phase, self.mode) {
-            (Phase::Done, _) => Known::Merged,
+            (Phase::Done | Phase::Tidying, _) => Known::Merged,
             (Phase::Sweeping, Mode::First) => Known::Absent { generation },
             (_, Mode::First) => Known::Unknown { generation },
             (_, Mode::Gap | Mode::Restored) => Known::Unsure { generation },
@@ -91,6 +93,7 @@ impl TableProgress {
             let phase = match r.get_ref(3)?.as_str().unwrap_or_default() {
                 "scanning" => Phase::Scanning,
                 "sweeping" => Phase::Sweeping,
+                "tidying" => Phase::Tidying,
                 "done" => Phase::Done,
                 _ => Phase::Waiting,
             };
@@ -129,6 +132,7 @@ impl Ledger {
             Phase::Waiting => "waiting",
             Phase::Scanning => "scanning",
             Phase::Sweeping => "sweeping",
+            Phase::Tidying => "tidying",
             Phase::Done => "done",
         };
         let cursor = progress.cursor.as_ref().map(|key| {
@@ -163,12 +167,28 @@ impl Ledger {
         let tables: Vec<TableId> = self.tables_of(site);
         for table in tables {
             let old = self.progress(site, table);
-            let mode = if old.mode == Mode::First && old.phase != Phase::Done { Mode::First } else { mode };
+            let mode = if old.mode == Mode::First && old.phase < Phase::Tidying { Mode::First } else { mode };
             let mut progress = TableProgress::waiting(mode, old.generation + 1);
             progress.stopped = old.stopped;
             self.set_progress(site, table, progress)?;
         }
         Ok(())
+    }
+
+    /// Which columns of a table the site has: told when its description has been read.
+    pub fn set_columns(&mut self, site: SiteId, table: TableId, has: Vec<bool>) {
+        let shared = self.shared.iter_mut().find(|shared| shared.table.id == table);
+        if let Some(view) = shared.and_then(|shared| shared.roster.sites.iter_mut().find(|view| view.id == site)) {
+            view.has = has;
+        }
+    }
+
+    /// A table that had stopped at a site goes on: it is compared with the ledger, as its changes were not captured meanwhile.
+    pub fn resume(&mut self, site: SiteId, table: TableId) -> Result<()> {
+        let old = self.progress(site, table);
+        let mode = if old.mode == Mode::First && old.phase < Phase::Tidying { Mode::First } else { Mode::Gap };
+        self.set_progress(site, table, TableProgress::waiting(mode, old.generation + 1))?;
+        self.rebuild_queues()
     }
 
     pub fn tables_of(&self, site: SiteId) -> Vec<TableId> {

@@ -56,7 +56,8 @@ impl Ledger {
     /// Stores a row's record, drops it when every site holds its delete, and queues it for the sites that are owed it.
     pub fn store(&mut self, table: TableId, key: &Key, id: Option<RowId>, mut row: Row, fresh: Freshness) -> Result<()> {
         let Some(at) = self.shared.iter().position(|shared| shared.table.id == table) else { return Ok(()) };
-        if self.shared[at].roster.sites.iter().all(|site| row.held(site.id).is_none()) && row.is_over(&self.shared[at].roster) {
+        row.tidy(&self.shared[at].roster);
+        if row.is_over(&self.shared[at].roster) {
             if let Some(id) = id {
                 self.db.prepare_cached("DELETE FROM row WHERE id = ?1")?.execute([id.0])?;
                 self.leave_transactions(id, &row.transactions.clone());
@@ -167,6 +168,30 @@ impl Ledger {
             out.push((RowId(r.get(0)?), key, Row::decode(record, width)?));
         }
         Ok(out)
+    }
+
+    /// Looks through up to `limit` rows of `table` above `after` for tombstones that every site holds, and drops them.
+    /// Gives the last row looked at; None when there are no more.
+    pub fn bury(&mut self, table: TableId, after: i64, limit: usize) -> Result<Option<i64>> {
+        let (mut last, mut found) = (None, Vec::new());
+        {
+            let mut query =
+                self.db.prepare_cached("SELECT id, substr(record, 1, 8) FROM row WHERE id > ?1 AND tbl = ?2 ORDER BY id LIMIT ?3")?;
+            let mut rows = query.query(params![after, table.0, limit as i64])?;
+            while let Some(r) = rows.next()? {
+                let id = RowId(r.get(0)?);
+                if !Row::exists_in(r.get_ref(1)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?) {
+                    found.push(id);
+                }
+                last = Some(id.0);
+            }
+        }
+        for id in found {
+            if let Some((table, key, row)) = self.load_id(id)? {
+                self.store(table, &key, Some(id), row, Freshness::BULK)?;
+            }
+        }
+        Ok(last)
     }
 
     /// Existing rows of a table in the ledger, tombstones included.

@@ -1,7 +1,10 @@
-//! Dates and times: their calendar, and their one spelling as text.
+//! Dates and times: their calendar, their one spelling as text, and the columns that have room for them.
 
 use super::column::DAY_US;
-use super::{Date, DateTime};
+use super::{Date, DateTime, Refusal, Span, ZeroDates};
+
+/// MySQL's TIME ends at 838:59:59.
+pub(super) const LONG_TIME_MAX_US: i64 = (838 * 3600 + 59 * 60 + 59) * 1_000_000;
 
 impl Date {
     /// `YYYY-MM-DD`, as `Display` writes it; zeros for month and day are let through.
@@ -69,4 +72,38 @@ pub fn parse_time(text: &str) -> Option<i64> {
 /// A number of `min` to `max` ASCII digits, nine at most.
 fn number(text: &str, min: usize, max: usize) -> Option<i64> {
     ((min..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+pub(super) fn fit_fraction(us: i64, fraction: u8) -> Result<(), Refusal> {
+    if us % 10i64.pow(6 - u32::from(fraction.min(6))) == 0 {
+        Ok(())
+    } else {
+        Err(Refusal("a fraction of a second finer than the column keeps"))
+    }
+}
+
+pub(super) fn fit_time(us: i64, fraction: u8, long: bool) -> Result<i64, Refusal> {
+    let range = if long { -LONG_TIME_MAX_US..=LONG_TIME_MAX_US } else { 0..=DAY_US };
+    if !range.contains(&us) {
+        return Err(Refusal("a time outside the column's range"));
+    }
+    fit_fraction(us, fraction)?;
+    Ok(us)
+}
+
+pub(super) fn fit_moment(moment: DateTime, zero: ZeroDates, span: Span) -> Result<(), Refusal> {
+    let date = moment.date;
+    if date.has_zero() {
+        let whole = moment == DateTime { date: Date { year: 0, month: 0, day: 0 }, us: 0 };
+        if zero == ZeroDates::No || (zero == ZeroDates::Whole && !whole) {
+            return Err(Refusal("a zero date"));
+        }
+        if whole {
+            return Ok(());
+        }
+    } else if !date.is_day() || (zero != ZeroDates::No && (date.year, date.month, date.day) == (0, 2, 29)) {
+        // MySQL, unlike PostgreSQL, has no leap day in the year 0.
+        return Err(Refusal("not a day of the calendar"));
+    }
+    if moment < span.from || moment > span.to { Err(Refusal("a date outside the column's range")) } else { Ok(()) }
 }

@@ -333,7 +333,9 @@ fn from_time(from: &ColumnType, to: &ColumnType) -> Fit {
                 (ZeroDates::Parts, ZeroDates::Whole) => misfits.add(true, "dates without a month or day"),
                 (_, ZeroDates::No) => misfits.add(true, "zero dates"),
             }
-            misfits.add(span.from < to_span.from, format!("dates before {}", to_span.from.date));
+            let first = to_span.from.date;
+            let first = if first.has_zero() { "the year 0".into() } else { first.to_string() };
+            misfits.add(span.from < to_span.from, format!("dates before {first}"));
             misfits.add(span.to.date > to_span.to.date, format!("dates after {}", to_span.to.date));
             match (from, to) {
                 (DateTime { .. }, Date { .. }) => misfits.add(true, "times of day"),

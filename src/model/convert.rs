@@ -3,9 +3,8 @@
 //! The law: for a canonical value `v` of family `F`, what a column stores when it is given `fit(v, ty)` is, when it is
 //! read back, canonical `v` again. What would come back changed is refused, by reason.
 
-use super::civil::parse_time;
-use super::column::DAY_US;
-use super::{Charset, ColumnType, Date, DateTime, Decimal, Family, Refusal, Span, Special, Value, ZeroDates, json};
+use super::civil::{LONG_TIME_MAX_US, fit_fraction, fit_moment, fit_time, parse_time};
+use super::{Charset, ColumnType, Date, DateTime, Decimal, Family, Refusal, Special, Value, json};
 
 const OTHER_KIND: Refusal = Refusal("a value of another kind than the column's");
 const NOT_WHOLE: Refusal = Refusal("a number that is not a whole one");
@@ -14,14 +13,9 @@ const INEXACT: Refusal = Refusal("a number that has no exact form in this column
 const NOT_UTF8: Refusal = Refusal("bytes that are not UTF-8");
 const NOT_JSON: Refusal = Refusal("text that is not JSON");
 const NOT_A_DATE: Refusal = Refusal("not a date");
-const ZERO_DATE: Refusal = Refusal("a zero date");
-const TOO_FINE: Refusal = Refusal("a fraction of a second finer than the column keeps");
 const TOO_LONG: Refusal = Refusal("longer than the column");
 const BAD_CHAR: Refusal = Refusal("a character that the column's character set does not have");
 const NUL: Refusal = Refusal("text with a NUL character");
-
-/// MySQL's TIME ends at 838:59:59.
-const LONG_TIME_MAX_US: i64 = (838 * 3600 + 59 * 60 + 59) * 1_000_000;
 
 /// PostgreSQL's numeric without a precision.
 const NUMERIC_DIGITS_MAX: (usize, usize) = (131_072, 16_383);
@@ -130,7 +124,7 @@ pub fn fit(value: &Value, ty: &ColumnType) -> Result<Value, Refusal> {
             fit_moment(DateTime { date, us: 0 }, *zero, *span)?;
             Ok(Value::Date(date))
         }
-        ColumnType::Time { fraction, long } => fit_time(time(value)?, *fraction, *long),
+        ColumnType::Time { fraction, long } => fit_time(time(value)?, *fraction, *long).map(Value::Time),
         ColumnType::DateTime { fraction, zero, span } => {
             let moment = date_time(value)?;
             fit_moment(moment, *zero, *span)?;
@@ -292,36 +286,6 @@ fn fit_text(text: String, chars_max: Option<u32>, bytes_max: u64, charset: Chars
         return Err(TOO_LONG);
     }
     Ok(Value::Text(text))
-}
-
-fn fit_fraction(us: i64, fraction: u8) -> Result<(), Refusal> {
-    if us % 10i64.pow(6 - u32::from(fraction.min(6))) == 0 { Ok(()) } else { Err(TOO_FINE) }
-}
-
-fn fit_time(us: i64, fraction: u8, long: bool) -> Result<Value, Refusal> {
-    let range = if long { -LONG_TIME_MAX_US..=LONG_TIME_MAX_US } else { 0..=DAY_US };
-    if !range.contains(&us) {
-        return Err(Refusal("a time outside the column's range"));
-    }
-    fit_fraction(us, fraction)?;
-    Ok(Value::Time(us))
-}
-
-fn fit_moment(moment: DateTime, zero: ZeroDates, span: Span) -> Result<(), Refusal> {
-    let date = moment.date;
-    if date.has_zero() {
-        let whole = moment == DateTime { date: Date { year: 0, month: 0, day: 0 }, us: 0 };
-        if zero == ZeroDates::No || (zero == ZeroDates::Whole && !whole) {
-            return Err(ZERO_DATE);
-        }
-        if whole {
-            return Ok(());
-        }
-    } else if !date.is_day() || (zero != ZeroDates::No && (date.year, date.month, date.day) == (0, 2, 29)) {
-        // MySQL, unlike PostgreSQL, has no leap day in the year 0.
-        return Err(Refusal("not a day of the calendar"));
-    }
-    if moment < span.from || moment > span.to { Err(Refusal("a date outside the column's range")) } else { Ok(()) }
 }
 
 fn fit_word(text: String, ty: &ColumnType) -> Result<Value, Refusal> {

@@ -157,10 +157,14 @@ impl Row {
     }
 
     /// Drops entries that say nothing any more: the site holds the merged version and no scan needs the mark.
-    pub(super) fn tidy(&mut self, roster: &Roster) {
+    pub fn tidy(&mut self, roster: &Roster) {
         let (life, registers) = (self.life, &self.registers);
         self.held.retain_mut(|held| {
             let Some(site) = roster.sites.iter().find(|site| site.id == held.site) else { return false };
+            if !held.life.exists() && !life.exists() && !held.apart {
+                // Absent here and everywhere: what comes next at this site is a new life, not an old one's echo.
+                held.life = life;
+            }
             if held.life == life && !held.apart {
                 held.columns.retain(|(c, version)| {
                     let column = usize::from(*c);
@@ -226,6 +230,12 @@ impl Row {
             w.uint(*transaction);
         }
         w.into_bytes()
+    }
+
+    /// Whether the row exists, from the first bytes of its record.
+    pub fn exists_in(record: &[u8]) -> bool {
+        let mut r = Reader::new(record);
+        r.byte().is_ok() && r.u32().is_ok_and(|life| Life(life).exists())
     }
 
     /// Reads a record; `width`: the table's columns now. Columns added to the share since are unset.

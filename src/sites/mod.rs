@@ -4,10 +4,12 @@
 //! it the site's log ([`LogReader`]), our own transactions ([`Writer`]) and chunks of its tables ([`ChunkReader`]).
 //! Values cross this border canonical (see `model`): readers make them so, writers get what fits the site's column.
 
+pub mod binding;
 mod error;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
+mod tls;
 
 use std::sync::Arc;
 

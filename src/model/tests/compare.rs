@@ -93,7 +93,7 @@ fn answers_read_well() {
         (Bytes { bytes_max: 16, fixed: true }, long_blob, Fit::Always),
         (Bytes { bytes_max: 16, fixed: true }, Bytes { bytes_max: 8, fixed: false }, never("16 bytes do not fit where 8 are kept")),
         (my_datetime.clone(), pg_timestamp.clone(), some("zero dates do not fit")),
-        (pg_timestamp, my_datetime, some("dates before 0000-00-00, dates after 9999-12-31 and fractions of a second do not fit")),
+        (pg_timestamp, my_datetime, some("dates before the year 0, dates after 9999-12-31 and fractions of a second do not fit")),
         (
             Time { fraction: 6, long: true },
             Time { fraction: 3, long: false },

@@ -42,9 +42,12 @@ pub fn types() -> Vec<ColumnType> {
     all.extend([65_535, u64::from(u32::MAX)].map(|bytes_max| Bytes { bytes_max, fixed: false }));
     let spans = [Span::YEARS_0_TO_9999, Span::UNIX_31_BITS, Span::UNIX_32_BITS, Span::JULIAN_DATES, Span::JULIAN_TIMESTAMPS];
     for span in spans {
-        // No engine has a calendar with a year 0, as MySQL counts it, without zero dates.
-        let zeros = [ZeroDates::No, ZeroDates::Whole, ZeroDates::Parts];
-        for zero in zeros.into_iter().skip(usize::from(span == Span::YEARS_0_TO_9999)) {
+        let zeros: &[ZeroDates] = match span {
+            Span::JULIAN_DATES | Span::JULIAN_TIMESTAMPS => &[ZeroDates::No],
+            Span::YEARS_0_TO_9999 => &[ZeroDates::Parts],
+            _ => &[ZeroDates::No, ZeroDates::Whole],
+        };
+        for &zero in zeros {
             all.push(Date { zero, span });
             all.extend([0, 3, 6].map(|fraction| DateTime { fraction, zero, span }));
         }

@@ -1,0 +1,241 @@
+//! The composition root: which tasks there are, who talks to whom, and how it all stops.
+//!
+//! Each site has a session (see `session`): its log is followed, its tables are scanned, and two lanes apply what it is owed.
+//! Sites on one server share a log reader (`readers`). All meet in the ledger's thread. A session that fails is begun anew with
+//! backoff; the others go on.
+
+mod readers;
+mod session;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::{Notify, watch};
+
+use crate::capture::follow::now_us;
+use crate::capture::health::{Health, State};
+use crate::config::{Config, Endpoint, SiteConfig};
+use crate::ledger::{self, Handle, Ledger, Shared};
+use crate::model::{SiteId, Table};
+use crate::resolve::{Known, Roster, SiteView};
+use crate::sites::binding::{Plan, PlannedTable};
+use crate::sites::{self, Finding, Level, Site};
+
+pub use readers::Readers;
+pub use session::Failure as SessionFailure;
+
+/// Name of the ledger in the state directory.
+pub const LEDGER_FILE: &str = "ledger.sqlite";
+
+/// Why the daemon can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error(transparent)]
+    Site(#[from] sites::Error),
+    #[error("the state directory {path} can't be used: {cause}; create it for the daemon's user, or set state_dir")]
+    StateDir { path: String, cause: String },
+    #[error("{}", .0.iter().map(|(site, finding)| describe(site, finding)).collect::<Vec<_>>().join("\n"))]
+    Refused(Vec<(String, Finding)>),
+}
+
+fn describe(site: &str, finding: &Finding) -> String {
+    let remedy = finding.remedy.as_ref().map_or(String::new(), |remedy| format!("; {remedy}"));
+    format!("site {site}, {}: {}{remedy}", finding.subject, finding.text)
+}
+
+/// One configured site and how it is doing.
+pub struct Member {
+    pub id: SiteId,
+    pub config: SiteConfig,
+    pub site: Arc<dyn Site>,
+    pub health: Arc<Health>,
+    pub paused: watch::Sender<bool>,
+}
+
+/// A running daemon, for those who ask it and for those who stop it.
+pub struct Daemon {
+    pub config: Config,
+    pub ledger: Handle,
+    pub members: Vec<Arc<Member>>,
+    pub plan: Mutex<Vec<(PlannedTable, Arc<Table>)>>,
+    pub started_us: i64,
+    readers: Readers,
+    owed: Arc<Notify>,
+    progressed: Arc<Notify>,
+    stopping: watch::Sender<bool>,
+    /// Held until the daemon ends: one daemon works on a state directory.
+    _lock: std::fs::File,
+}
+
+/// The engine's connector for a configured site: the one place where engines are told apart.
+pub fn connect(id: SiteId, config: &SiteConfig, daemon: &crate::config::Daemon) -> Arc<dyn Site> {
+    match config.endpoint {
+        Endpoint::MySql(_) => sites::mysql::site(id, config, daemon),
+        Endpoint::Postgres(_) => sites::postgres::site(id, config, daemon),
+        Endpoint::Sqlite { .. } => sites::sqlite::site(id, config, daemon),
+    }
+}
+
+impl Daemon {
+    /// Opens the ledger, waits for the hub, and settles which tables are shared. Nothing is replicated yet: see [`Daemon::run`].
+    pub async fn start(config: Config) -> Result<Arc<Daemon>, Failure> {
+        let lock = lock_state_dir(&config.daemon.state_dir)?;
+        let mut ledger = Ledger::open(&config.daemon.state_dir.join(LEDGER_FILE))?;
+        let names: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
+        let ids = ledger.register_sites(&names)?;
+        let members: Vec<Arc<Member>> = ids
+            .into_iter()
+            .zip(&config.sites)
+            .map(|(id, site)| {
+                let connector = connect(id, site, &config.daemon);
+                let health = Arc::new(Health::default());
+                health.figures().address = connector.address();
+                Arc::new(Member { id, config: site.clone(), site: connector, health, paused: watch::Sender::new(false) })
+            })
+            .collect();
+        let descriptions = members[0].site.describe().await?;
+        let plan = Plan::new(&config, &descriptions);
+        let refused: Vec<_> = plan.problems.iter().filter(|finding| finding.level == Level::Error).collect();
+        if !refused.is_empty() {
+            return Err(Failure::Refused(refused.into_iter().map(|finding| (config.sites[0].name.clone(), finding.clone())).collect()));
+        }
+        let tables = bind_ledger(&mut ledger, &config, &members, plan)?;
+        Ok(Arc::new(Daemon {
+            ledger: Handle::start(ledger),
+            members,
+            plan: Mutex::new(tables),
+            started_us: now_us(),
+            readers: Readers::default(),
+            owed: Arc::new(Notify::new()),
+            progressed: Arc::new(Notify::new()),
+            stopping: watch::Sender::new(false),
+            _lock: lock,
+            config,
+        }))
+    }
+
+    /// Replicates until [`Daemon::stop`].
+    pub async fn run(self: &Arc<Daemon>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for member in &self.members {
+            tasks.spawn(self.clone().keep(member.clone()));
+        }
+        tasks.spawn(self.clone().forget_old());
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Lets each site finish the batch in hand, and ends [`Daemon::run`].
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    pub(crate) async fn stopped(&self) {
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
+        self.members.iter().find(|member| member.config.name == name)
+    }
+
+    /// Wakes whoever waits for rows to apply or tables to scan: something was settled from outside.
+    pub fn wake(&self) {
+        self.owed.notify_waiters();
+        self.progressed.notify_waiters();
+    }
+
+    /// Keeps one site's session going: begins it anew after each failure, with backoff.
+    async fn keep(self: Arc<Daemon>, member: Arc<Member>) {
+        let backoff = || {
+            ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(250))
+                .with_max_delay(Duration::from_secs(30))
+                .with_jitter()
+                .without_max_times()
+                .build()
+        };
+        let mut delays = backoff();
+        loop {
+            let begun = tokio::time::Instant::now();
+            let failure = tokio::select! {
+                biased;
+                () = self.stopped() => return,
+                failure = session::run(&self, &member) => failure,
+            };
+            if begun.elapsed() > Duration::from_secs(60) {
+                delays = backoff();
+            }
+            let Some(failure) = failure else { continue };
+            let stopped = failure.is_final();
+            let state = if stopped { State::Stopped } else { State::Retrying };
+            member.health.failed(state, &failure, now_us());
+            let delay = if stopped { Duration::from_secs(60) } else { delays.next().unwrap_or(Duration::from_secs(30)) };
+            tracing::warn!(site = member.config.name, error = %failure, retry_ms = delay.as_millis() as u64, "the site's session ended");
+            tokio::select! {
+                () = self.stopped() => return,
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    /// Keeps the history of conflicts to its days.
+    async fn forget_old(self: Arc<Daemon>) {
+        let keep_us = i64::from(self.config.daemon.conflict_days) * 86_400_000_000;
+        loop {
+            let _ = self.ledger.call(move |ledger| ledger.forget_conflicts(now_us() - keep_us)).await;
+            tokio::select! {
+                () = self.stopped() => return,
+                () = tokio::time::sleep(Duration::from_secs(3600)) => {}
+            }
+        }
+    }
+}
+
+/// Registers the planned tables in the ledger and hands it the policies.
+fn bind_ledger(
+    ledger: &mut Ledger,
+    config: &Config,
+    members: &[Arc<Member>],
+    plan: Plan,
+) -> Result<Vec<(PlannedTable, Arc<Table>)>, Failure> {
+    let mut by_name: Vec<&Arc<Member>> = members[1..].iter().collect();
+    by_name.sort_by_key(|member| &member.config.name);
+    let ranks: HashMap<SiteId, u16> =
+        std::iter::once(&members[0]).chain(by_name).enumerate().map(|(rank, member)| (member.id, rank as u16)).collect();
+    let _ = config;
+    let (mut shared, mut tables) = (Vec::new(), Vec::new());
+    for planned in plan.tables {
+        let names: Vec<String> = planned.columns.iter().map(|column| column.name.clone()).collect();
+        let (id, columns) = ledger.register_table(&planned.name, &planned.key, &names)?;
+        let table = Arc::new(planned.table(id, &columns));
+        let has: Vec<bool> = columns.iter().map(|column| names.contains(column)).collect();
+        let view = |member: &Arc<Member>| SiteView {
+            id: member.id,
+            rank: ranks[&member.id],
+            has: has.clone(),
+            known: Known::Unknown { generation: 1 },
+        };
+        let roster = Roster { sites: members.iter().map(view).collect() };
+        let filter = planned.rule.filter.as_ref().map(|filter| filter.predicate.clone());
+        shared.push(Shared { table: table.clone(), policy: planned.policy(&table), filter, roster });
+        tables.push((planned, table));
+    }
+    ledger.bind(shared)?;
+    Ok(tables)
+}
+
+fn lock_state_dir(path: &Path) -> Result<std::fs::File, Failure> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let failed = |cause: std::io::Error| Failure::StateDir { path: path.display().to_string(), cause: cause.to_string() };
+    if !path.exists() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    }
+    let lock: PathBuf = path.join("lock");
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(lock).map_err(failed)?;
+    file.try_lock().map_err(|_| ledger::Error::InUse { path: path.join(LEDGER_FILE).display().to_string() })?;
+    Ok(file)
+}

@@ -1,0 +1,352 @@
+//! One site's session, from connecting to the first error.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Daemon, Member};
+use crate::apply::lane::{LaneWorker, Repeats, recover};
+use crate::apply::{Limits, Target, TargetTable, Template, TemplatePiece};
+use crate::capture::follow::{End, Follower, now_us};
+use crate::capture::health::State;
+use crate::capture::reconcile::{self, Scanner};
+use crate::capture::{Watch, recover as lost};
+use crate::config::{AfterApply, AfterApplyPiece, SiteConfig};
+use crate::ledger::{self, Ledger};
+use crate::model::{MarkerId, MarkerKind, Position, SiteTable, Table};
+use crate::sites::binding;
+use crate::sites::{Disposition, Error, Lane, LogMember, TableDescription, Writer};
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Site(#[from] Error),
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    #[error("site {site}: {text}")]
+    Other { site: String, text: String, stop: bool },
+}
+
+impl Failure {
+    /// Nothing changes until somebody does something.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Failure::Site(error) => error.disposition() == Disposition::Stop,
+            Failure::Ledger(error) => !error.may_pass(),
+            Failure::Other { stop, .. } => *stop,
+        }
+    }
+}
+
+impl From<reconcile::Failure> for Failure {
+    fn from(failure: reconcile::Failure) -> Failure {
+        match failure {
+            reconcile::Failure::Site(error) => Failure::Site(error),
+            reconcile::Failure::Ledger(error) => Failure::Ledger(error),
+        }
+    }
+}
+
+type Control = Arc<tokio::sync::Mutex<Box<dyn Writer>>>;
+type Markers = Vec<(MarkerId, MarkerKind, Vec<u8>)>;
+
+/// Rows of the marker table removed at once.
+const FORGET_MAX: usize = 256;
+const UPKEEP: Duration = Duration::from_millis(250);
+/// How long capture may take to come to a watermark when its log has nothing else.
+const FENCE: Duration = Duration::from_secs(600);
+
+/// Runs a session to its end. None: it is to be begun anew at once, as a table's definition has changed.
+pub async fn run(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Option<Failure> {
+    member.health.figures().connects += 1;
+    member.health.enter(State::Starting);
+    match session(daemon, member).await {
+        Ok(()) => None,
+        Err(failure) => Some(failure),
+    }
+}
+
+async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failure> {
+    let mut paused = member.paused.subscribe();
+    if *paused.borrow() {
+        member.health.enter(State::Paused);
+        let _ = paused.wait_for(|paused| !*paused).await;
+    }
+    let site = &member.site;
+    let tables = bind(daemon, member, &site.describe().await?).await?;
+    site.prepare(&tables).await?;
+    let holder =
+        format!("rosterd, process {} on {}, state_dir {}", std::process::id(), host_name(), daemon.config.daemon.state_dir.display());
+    let mut control = site.writer(Lane::Control, &holder).await?;
+    identify(daemon, member).await?;
+    let mut urgent = site.writer(Lane::Urgent, &holder).await?;
+    let mut bulk = site.writer(Lane::Bulk, &holder).await?;
+    let mut chunks = site.chunk_reader().await?;
+    let target = Arc::new(target(daemon, member, &tables));
+    recover(&target, &daemon.ledger, control.as_mut()).await?;
+    let markers = control.markers().await?;
+    let control: Control = Arc::new(tokio::sync::Mutex::new(control));
+
+    let watch = Arc::new(Mutex::new(Watch::default()));
+    let from = position(daemon, member).await?;
+    let (schema, name) = (marker_schema(&member.config), member.config.name.clone());
+    let log = LogMember { site: member.id, name, tables: tables.clone(), marker_schema: schema, from };
+    let (mut subscription, acknowledge) = daemon.readers.subscribe(site.clone(), log);
+    let follower = Arc::new(Follower {
+        site: member.id,
+        ledger: daemon.ledger.clone(),
+        watch: watch.clone(),
+        health: member.health.clone(),
+        owed: daemon.owed.clone(),
+    });
+    member.health.enter(State::CatchingUp);
+
+    let lane = |lane| LaneWorker {
+        lane,
+        target: target.clone(),
+        ledger: daemon.ledger.clone(),
+        limits: Limits::new(daemon.config.daemon.batch_rows_max, daemon.config.daemon.batch_bytes_max),
+        owed: daemon.owed.clone(),
+        health: member.health.clone(),
+        repeats: Arc::new(Repeats::new(daemon.config.daemon.after_apply_repeat)),
+    };
+    let (urgent_lane, bulk_lane) = (lane(Lane::Urgent), lane(Lane::Bulk));
+    let scanner = Scanner {
+        follower: follower.clone(),
+        tables: tables.clone(),
+        control: control.clone(),
+        is_hub: member.id == daemon.members[0].id,
+        rows_max: daemon.config.daemon.chunk_rows_max,
+        bytes_max: daemon.config.daemon.batch_bytes_max * 8,
+        rows_per_second_max: daemon.config.daemon.copy_rows_per_second_max,
+        progressed: daemon.progressed.clone(),
+    };
+    let following = async {
+        match follower.follow(&mut subscription.items, &acknowledge).await? {
+            End::Altered(tables) => {
+                tracing::info!(
+                    site = member.config.name,
+                    tables = tables.len(),
+                    "a shared table's definition may have changed; looking at it again"
+                );
+                Ok::<(), Failure>(())
+            }
+            End::Reader => {
+                let failure = subscription.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                Err(failure.map_or_else(|| other(member, "its log reader ended", false), Failure::Site))
+            }
+        }
+    };
+    let working = async {
+        fence(daemon, &watch, &control)
+            .await
+            .map_err(|failure| failure.unwrap_or_else(|| other(member, "its log did not come to our watermark", false)))?;
+        forget_landed(daemon, member, &markers).await?;
+        member.health.enter(State::Following);
+        tracing::info!(site = member.config.name, tables = tables.len(), "following");
+        daemon.wake();
+        tokio::try_join!(
+            async { Ok::<(), Failure>(urgent_lane.run(urgent.as_mut()).await?) },
+            async { Ok::<(), Failure>(bulk_lane.run(bulk.as_mut()).await?) },
+            async { Ok::<(), Failure>(scanner.run(chunks.as_mut()).await?) },
+            upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats]),
+        )?;
+        Ok(())
+    };
+    let pausing = async {
+        let _ = paused.wait_for(|paused| *paused).await;
+        Ok(())
+    };
+    let ended = tokio::select! {
+        ended = following => ended,
+        ended = working => ended,
+        ended = pausing => ended,
+    };
+    match ended {
+        Err(Failure::Site(error)) if error.disposition() == Disposition::Reconcile => {
+            give_up_log(daemon, member, &watch, &control, &error).await
+        }
+        other => other,
+    }
+}
+
+/// The site's own tables for the shared ones. A table that does not fit stops here, with the reason; the others go on.
+async fn bind(daemon: &Arc<Daemon>, member: &Arc<Member>, descriptions: &[TableDescription]) -> Result<Vec<Arc<SiteTable>>, Failure> {
+    let (mut tables, mut unfit) = (Vec::new(), Vec::new());
+    let planned: Vec<_> = daemon.plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    for (planned, table) in &planned {
+        match binding::bind(&member.config, planned, table, descriptions) {
+            Ok(table) => tables.push(Arc::new(table)),
+            Err(finding) => unfit.push((table.id, format!("{DEFINITION}{}; {}", finding.text, finding.remedy.unwrap_or_default()))),
+        }
+    }
+    let (id, fit): (_, Vec<_>) =
+        (member.id, tables.iter().map(|t| (t.table.id, t.columns.iter().map(Option::is_some).collect())).collect());
+    let stopped = daemon.ledger.call(move |ledger| settle_definitions(ledger, id, fit, unfit)).await?;
+    let stopped: Vec<_> =
+        stopped.into_iter().filter_map(|(table, why)| Some((planned.iter().find(|(_, t)| t.id == table)?.1.name.clone(), why))).collect();
+    for (table, why) in &stopped {
+        tracing::error!(site = member.config.name, table, why, "the table has stopped at this site; the others go on");
+    }
+    Ok(tables)
+}
+
+/// What a table's stop says when its definition is the reason; such a stop ends when the definition fits again.
+const DEFINITION: &str = "its definition does not fit: ";
+
+fn settle_definitions(
+    ledger: &mut Ledger,
+    site: crate::model::SiteId,
+    fit: Vec<(crate::model::TableId, Vec<bool>)>,
+    unfit: Vec<(crate::model::TableId, String)>,
+) -> ledger::Result<Vec<(crate::model::TableId, String)>> {
+    for (table, has) in fit {
+        ledger.set_columns(site, table, has);
+        let progress = ledger.progress(site, table);
+        if progress.stopped.as_ref().is_some_and(|why| why.starts_with(DEFINITION)) {
+            ledger.resume(site, table)?;
+        }
+    }
+    for (table, why) in &unfit {
+        let mut progress = ledger.progress(site, *table);
+        progress.stopped = Some(why.clone());
+        ledger.set_progress(site, *table, progress)?;
+    }
+    Ok(unfit)
+}
+
+fn target(daemon: &Daemon, member: &Member, tables: &[Arc<SiteTable>]) -> Target {
+    let planned = daemon.plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let of = |table: &Arc<SiteTable>| {
+        let rule = planned.iter().find(|(_, t)| t.id == table.table.id).and_then(|(planned, _)| planned.rule.after_apply.clone());
+        let after_apply = rule.unwrap_or_default().iter().map(|statement| template(statement, &member.config, &table.table)).collect();
+        (table.table.id, TargetTable { table: table.clone(), after_apply })
+    };
+    Target { site: member.id, name: member.config.name.clone(), tables: tables.iter().map(of).collect::<HashMap<_, _>>() }
+}
+
+fn template(statement: &AfterApply, site: &SiteConfig, table: &Table) -> Template {
+    let piece = |piece: &AfterApplyPiece| match piece {
+        AfterApplyPiece::Sql(sql) => TemplatePiece::Sql(sql.clone()),
+        AfterApplyPiece::Table(name) => TemplatePiece::Sql(site.prefix.apply(name)),
+        AfterApplyPiece::Column(name) => table.column(name).map_or(TemplatePiece::Sql("NULL".into()), TemplatePiece::Column),
+    };
+    Template(statement.0.iter().map(piece).collect())
+}
+
+/// Where capture goes on; a new site's begins at the end of its log as it is now.
+async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position, Failure> {
+    let id = member.id;
+    if let Some(position) = daemon.ledger.call(move |ledger| Ok(ledger.site(id).and_then(|site| site.position.clone()))).await? {
+        return Ok(position);
+    }
+    let position = member.site.log_end().await?;
+    let first = position.clone();
+    daemon.ledger.call(move |ledger| ledger.advance(id, &first, None, now_us())).await?;
+    Ok(position)
+}
+
+/// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes.
+async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failure> {
+    let identity = member.site.identity().await?;
+    let id = member.id;
+    let known = daemon.ledger.call(move |ledger| Ok(ledger.site(id).and_then(|site| site.identity.clone()))).await?;
+    match known {
+        Some(known) if known != identity => Err(other(
+            member,
+            "it is another database than before (moved, restored or replaced); if it holds the same people, `rosterd reconcile` compares it with the ledger",
+            true,
+        )),
+        Some(_) => Ok(()),
+        None => {
+            daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
+            Ok(())
+        }
+    }
+}
+
+/// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.
+async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
+    let waiting = watch.clone();
+    let marked = daemon.ledger.call(move |ledger| {
+        let marker = ledger.next_marker()?;
+        Ok((marker, waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).wait_for(marker)))
+    });
+    let (marker, reached) = marked.await.map_err(|error| Some(error.into()))?;
+    control.lock().await.mark(marker).await.map_err(|error| Some(error.into()))?;
+    match tokio::time::timeout(FENCE, reached).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(None),
+    }
+}
+
+/// Markers that were there on connecting have been heard by now; those of batches in hand excepted.
+async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Markers) -> Result<(), Failure> {
+    let (id, all): (_, Vec<MarkerId>) = (member.id, markers.iter().map(|(marker, ..)| *marker).collect());
+    let heard = move |ledger: &mut Ledger| {
+        let unheard = ledger.unheard(id);
+        all.into_iter().filter(|marker| !unheard.contains(marker)).for_each(|marker| ledger.heard(id, marker));
+        Ok(())
+    };
+    Ok(daemon.ledger.call(heard).await?)
+}
+
+/// Removes markers that have been heard back, repeats after-apply statements, and proves that the lock is still held.
+async fn upkeep(daemon: &Arc<Daemon>, member: &Arc<Member>, control: &Control, repeats: [&Arc<Repeats>; 2]) -> Result<(), Failure> {
+    let id = member.id;
+    let mut ticks = 0u32;
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        ticks += 1;
+        let due: Vec<_> = repeats.iter().flat_map(|repeats| repeats.take_due()).collect();
+        if !due.is_empty() {
+            control.lock().await.run(&due).await?;
+        }
+        if ticks.is_multiple_of(20) {
+            let heard = daemon.ledger.call(move |ledger| Ok(ledger.take_heard(id, FORGET_MAX))).await?;
+            let mut control = control.lock().await;
+            if heard.is_empty() { control.ping().await? } else { control.forget(&heard).await? }
+        }
+    }
+}
+
+/// The log can't be followed any more: what the site's markers say is noted, and its tables are compared with the ledger.
+async fn give_up_log(
+    daemon: &Arc<Daemon>,
+    member: &Arc<Member>,
+    watch: &Arc<Mutex<Watch>>,
+    control: &Control,
+    error: &Error,
+) -> Result<(), Failure> {
+    tracing::warn!(site = member.config.name, %error, "its log is lost; its tables are compared with the ledger");
+    member.health.failed(State::Retrying, error, now_us());
+    let tables: Vec<_> = bind(daemon, member, &member.site.describe().await?).await?;
+    member.site.prepare(&tables).await?;
+    let markers = control.lock().await.markers().await?;
+    let now_at = member.site.log_end().await?;
+    let (id, watch) = (member.id, watch.clone());
+    let recovered = daemon.ledger.call(move |ledger| {
+        let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())
+    });
+    recovered.await?;
+    Ok(())
+}
+
+fn other(member: &Member, text: &str, stop: bool) -> Failure {
+    Failure::Other { site: member.config.name.clone(), text: text.into(), stop }
+}
+
+fn marker_schema(config: &SiteConfig) -> String {
+    use crate::config::Endpoint;
+    match &config.endpoint {
+        Endpoint::MySql(server) => server.database.clone(),
+        Endpoint::Postgres(server) => server.schema.clone(),
+        Endpoint::Sqlite { .. } => "main".into(),
+    }
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this host".into(), |name| name.trim().to_owned())
+}

@@ -1,0 +1,171 @@
+//! The SQL of our own writes. Its text depends on the shape of a row only, so that each shape is prepared once.
+
+use std::sync::Arc;
+
+use super::connect::{ident, literal, qualified};
+use super::values::{Param, encode, typed};
+use crate::model::{MarkerId, SiteColumn, WriteKind, fit};
+use crate::sites::{MARKER_TABLE, Piece, RowWrite, Statement};
+
+/// A statement and its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sql {
+    pub text: String,
+    pub params: Vec<Param>,
+}
+
+/// The marker row with which a batch begins.
+pub(super) fn marker(schema: &str, id: MarkerId, letter: &str, payload: &[u8]) -> Sql {
+    let text = format!("INSERT INTO {} (id, kind, payload) VALUES ($1, $2, $3)", qualified(schema, MARKER_TABLE));
+    Sql { text, params: vec![Param::Text(id.0.to_string()), Param::Text(letter.into()), Param::Bytes(payload.to_vec())] }
+}
+
+pub(super) fn forget(schema: &str, ids: &[MarkerId]) -> Sql {
+    let list: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+    let text = format!("DELETE FROM {} WHERE id = ANY($1) AND kind <> 'h'", qualified(schema, MARKER_TABLE));
+    Sql { text, params: vec![Param::Text(format!("{{{}}}", list.join(",")))] }
+}
+
+/// Rows in one statement: the round numbers keep the statements to be prepared few.
+const GROUP_SIZES: [usize; 2] = [64, 16];
+
+/// How many of the first of `rows` go well into one statement: inserts of the same columns, or deletes, of one table.
+pub(super) fn group(rows: &[RowWrite]) -> usize {
+    let first = &rows[0];
+    let shape = |row: &RowWrite| {
+        row.kind == first.kind
+            && Arc::ptr_eq(&row.table, &first.table)
+            && row.columns.iter().map(|(number, _)| number).eq(first.columns.iter().map(|(number, _)| number))
+    };
+    if !matches!(first.kind, WriteKind::Insert | WriteKind::Delete) {
+        return 1;
+    }
+    let alike = rows.iter().take(GROUP_SIZES[0]).take_while(|row| shape(row)).count();
+    GROUP_SIZES.into_iter().find(|size| *size <= alike).unwrap_or(1)
+}
+
+/// The write of rows that `group` has put together, or of a single one. It changes one row for each, or none for those
+/// that are not as they have to be.
+pub(super) fn write(rows: &[RowWrite]) -> Sql {
+    let row = &rows[0];
+    let mut sql =
+        Builder { text: String::with_capacity(256), params: Vec::with_capacity(rows.len() * (row.columns.len() + row.key.0.len())) };
+    match row.kind {
+        WriteKind::Insert => sql.insert(rows),
+        WriteKind::Replace | WriteKind::Columns => sql.update(row),
+        WriteKind::Delete => {
+            sql.push(&format!("DELETE FROM {}", qualified(&row.table.schema, &row.table.name)));
+            sql.matching(rows);
+        }
+    }
+    Sql { text: sql.text, params: sql.params }
+}
+
+/// An after-apply statement with its values as parameters of a stated type (`concat($1)` has none of its own).
+pub(super) fn after_apply(statement: &Statement) -> Sql {
+    let mut sql = Builder { text: String::new(), params: Vec::new() };
+    for piece in &statement.0 {
+        match piece {
+            Piece::Sql(text) => sql.push(text),
+            Piece::Value(value) => {
+                let (ty, param) = typed(value);
+                sql.bind(param);
+                sql.push("::");
+                sql.push(ty);
+            }
+        }
+    }
+    Sql { text: sql.text, params: sql.params }
+}
+
+/// Moves a sequence on to `$1` if it is behind, as a MySQL AUTO_INCREMENT does by itself. Steps of `nextval` never take
+/// back what a session has just drawn; only where the gap is wide is the sequence set.
+pub(super) fn advance_sequence(schema: &str, name: &str) -> String {
+    let sequence = qualified(schema, name);
+    let constant = literal(&sequence);
+    format!(
+        "SELECT CASE WHEN $1::bigint - last_value <= 10000 \
+         THEN (SELECT max(nextval({constant}::regclass)) FROM generate_series(1, $1::bigint - last_value + (NOT is_called)::int)) \
+         ELSE setval({constant}::regclass, $1::bigint) END FROM {sequence} \
+         WHERE last_value < $1::bigint OR last_value = $1::bigint AND NOT is_called"
+    )
+}
+
+struct Builder {
+    text: String,
+    params: Vec<Param>,
+}
+
+impl Builder {
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    fn bind(&mut self, param: Param) {
+        self.params.push(param);
+        let number = self.params.len();
+        self.push(&format!("${number}"));
+    }
+
+    fn insert(&mut self, rows: &[RowWrite]) {
+        let table = &rows[0].table;
+        let column = |number: usize| table.columns.get(number).and_then(Option::as_ref);
+        let names: Vec<String> = rows[0].columns.iter().filter_map(|(number, _)| Some(ident(&column(*number)?.name))).collect();
+        self.push(&format!("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ", qualified(&table.schema, &table.name), names.join(", ")));
+        for (which, row) in rows.iter().enumerate() {
+            self.push(if which == 0 { "(" } else { ", (" });
+            let written = row.columns.iter().filter_map(|(number, value)| Some((column(*number)?, value)));
+            for (at, (column, value)) in written.enumerate() {
+                self.push(if at == 0 { "" } else { ", " });
+                self.bind(encode(value, &column.ty));
+            }
+            self.push(")");
+        }
+        let key: Vec<String> = key_columns(&rows[0]).map(|column| ident(&column.name)).collect();
+        self.push(&format!(" ON CONFLICT ({}) DO NOTHING", key.join(", ")));
+    }
+
+    fn update(&mut self, row: &RowWrite) {
+        let table = qualified(&row.table.schema, &row.table.name);
+        // The key is what the row is found by; identity columns refuse to be set even to what they are.
+        let set = row.columns.iter().filter(|(number, _)| !row.table.table.key.contains(number));
+        let set = set.filter_map(|(number, value)| Some((row.table.columns.get(*number)?.as_ref()?, value)));
+        for (at, (column, value)) in set.enumerate() {
+            if at == 0 {
+                self.push(&format!("UPDATE {table} SET "));
+            }
+            self.push(if at == 0 { "" } else { ", " });
+            self.push(&format!("{} = ", ident(&column.name)));
+            self.bind(encode(value, &column.ty));
+        }
+        let nothing_set = self.params.is_empty();
+        if nothing_set {
+            // A row of nothing but its key: whether it is there is what counts.
+            self.push(&format!("SELECT FROM {table}"));
+        }
+        self.matching(std::slice::from_ref(row));
+        if nothing_set {
+            self.push(" FOR UPDATE");
+        }
+    }
+
+    fn matching(&mut self, rows: &[RowWrite]) {
+        let names: Vec<String> = key_columns(&rows[0]).map(|column| ident(&column.name)).collect();
+        self.push(&format!(" WHERE ({}) IN (", names.join(", ")));
+        for (which, row) in rows.iter().enumerate() {
+            self.push(if which == 0 { "(" } else { ", (" });
+            for (at, (column, value)) in key_columns(row).zip(&row.key.0).enumerate() {
+                self.push(if at == 0 { "" } else { ", " });
+                // A canonical key, while columns come fitted; one that does not fit finds no row.
+                let value = fit(value, &column.ty).unwrap_or_else(|_| value.clone());
+                self.bind(encode(&value, &column.ty));
+            }
+            self.push(")");
+        }
+        self.push(")");
+    }
+}
+
+fn key_columns(row: &RowWrite) -> impl Iterator<Item = &SiteColumn> {
+    row.table.table.key.iter().filter_map(|number| row.table.columns.get(*number)?.as_ref())
+}
