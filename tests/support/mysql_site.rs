@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rosterd::config::{Daemon, Endpoint, Host, Prefix, Role, Secret, Server as Address, SiteConfig, Tls, TlsMode};
-use rosterd::model::{Cell, Change, Column, Image, Key, LogItem, Position, SiteId, SiteTable, Table, TableId, Value, WriteKind};
+use rosterd::model::{Cell, Change, Column, Image, Key, LogItem, MarkerId, Position, SiteId, SiteTable, Table, TableId, Value, WriteKind};
 use rosterd::sites::{Batch, LogMember, LogReader, RowWrite, Site, mysql};
 
 use crate::servers::{Kind, Server};
