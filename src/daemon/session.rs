@@ -12,7 +12,7 @@ use crate::capture::health::State;
 use crate::capture::reconcile::{self, Scanner};
 use crate::capture::{Watch, recover as lost};
 use crate::config::{AfterApply, AfterApplyPiece, SiteConfig};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, Mode};
 use crate::model::{MarkerId, MarkerKind, Position, SiteTable, Table};
 use crate::sites::binding;
 use crate::sites::{Disposition, Error, Lane, LogMember, TableDescription, Writer};
@@ -205,7 +205,7 @@ fn settle_definitions(
         ledger.set_columns(site, table, has);
         let progress = ledger.progress(site, table);
         if progress.stopped.as_ref().is_some_and(|why| why.starts_with(DEFINITION)) {
-            ledger.resume(site, table)?;
+            ledger.resume(site, table, Mode::Gap)?;
         }
     }
     for (table, why) in &unfit {
