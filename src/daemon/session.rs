@@ -112,7 +112,6 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     identify(daemon, member).await?;
     let mut urgent = site.writer(Lane::Urgent, &holder).await?;
     let mut bulk = site.writer(Lane::Bulk, &holder).await?;
-    let mut chunks = site.chunk_reader().await?;
     let target = Arc::new(target(daemon, member, &tables));
     recover(&target, &daemon.ledger, control.as_mut()).await?;
     let markers = control.markers().await?;
@@ -143,6 +142,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     };
     let (urgent_lane, bulk_lane) = (lane(Lane::Urgent), lane(Lane::Bulk));
     let scanner = Scanner {
+        site: site.clone(),
         follower: follower.clone(),
         tables: tables.clone(),
         control: control.clone(),
@@ -183,7 +183,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         tokio::try_join!(
             async { Ok::<(), Failure>(urgent_lane.run(urgent.as_mut()).await?) },
             async { Ok::<(), Failure>(bulk_lane.run(bulk.as_mut()).await?) },
-            async { Ok::<(), Failure>(scanner.run(chunks.as_mut()).await?) },
+            async { Ok::<(), Failure>(scanner.run().await?) },
             upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats]),
         )?;
         Ok(())
