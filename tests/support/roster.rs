@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 mod roster_daemon;
@@ -26,13 +27,12 @@ pub struct Roster {
     tables: Vec<(Table, String)>,
     daemon_settings: String,
     running: Option<InProcess>,
-    fences: u32,
+    fences: AtomicU32,
     folder: tempfile::TempDir,
 }
 
 /// A shared table that each site writes a row of its own to: when all have it, all written before has been captured.
-const FENCE: Table =
-    Table { name: "fence", ddl: "site INT PRIMARY KEY, n INT NOT NULL", columns: &[("site", ColumnKind::Plain), ("n", ColumnKind::Plain)] };
+const FENCE: Table = Table::new("fence", "site INT PRIMARY KEY, n INT NOT NULL", &[("site", ColumnKind::Plain), ("n", ColumnKind::Plain)]);
 
 impl Roster {
     /// A database for each site, named `hub`, `client1`, `client2` and so on.
@@ -46,7 +46,8 @@ impl Roster {
 
     #[track_caller]
     pub fn of(sites: Vec<Site>, folder: tempfile::TempDir) -> Roster {
-        let mut roster = Roster { sites, tables: Vec::new(), daemon_settings: String::new(), running: None, fences: 0, folder };
+        let mut roster =
+            Roster { sites, tables: Vec::new(), daemon_settings: String::new(), running: None, fences: AtomicU32::new(0), folder };
         roster.share(FENCE, "insert = \"merge\"");
         roster
     }
@@ -148,27 +149,26 @@ impl Roster {
 
     /// Waits until everything written before has been captured and applied, and nothing is owed.
     #[track_caller]
-    pub fn settle(&mut self) {
+    pub fn settle(&self) {
         self.settle_among(&(0..self.sites.len()).collect::<Vec<_>>());
     }
 
     /// As `settle`, with only these sites at work.
     #[track_caller]
-    pub fn settle_among(&mut self, sites: &[usize]) {
-        self.fences += 1;
-        let n = self.fences;
+    pub fn settle_among(&self, sites: &[usize]) {
+        let n = self.fences.fetch_add(1, Ordering::Relaxed) + 1;
         for at in sites {
-            let script = if n == 1 || self.value(*at, &format!("SELECT n FROM fence WHERE site = {at}")).is_none() {
-                format!("INSERT INTO fence VALUES ({at}, {n})")
-            } else {
-                format!("UPDATE fence SET n = {n} WHERE site = {at}")
+            let fence = format!("{}fence", self.sites[*at].prefix);
+            let script = match self.value(*at, &format!("SELECT n FROM {fence} WHERE site = {at}")) {
+                None => format!("INSERT INTO {fence} VALUES ({at}, {n})"),
+                Some(_) => format!("UPDATE {fence} SET n = {n} WHERE site = {at}"),
             };
             self.sql(*at, &script);
         }
         let mut readers: Vec<(usize, Session)> = sites.iter().map(|at| (*at, self.sites[*at].session())).collect();
         self.wait("what was written to arrive at every site", || {
             for (at, reader) in &mut readers {
-                let arrived = reader.rows(&format!("SELECT site FROM fence WHERE n = {n}")).len();
+                let arrived = reader.rows(&format!("SELECT site FROM {}fence WHERE n = {n}", self.sites[*at].prefix)).len();
                 if arrived < sites.len() {
                     return Some(format!("{} has {arrived} of {} fences", self.sites[*at].name, sites.len()));
                 }
@@ -182,7 +182,7 @@ impl Roster {
 
     /// Settles, and demands that every site holds the same in all shared tables.
     #[track_caller]
-    pub fn settle_equal(&mut self) {
+    pub fn settle_equal(&self) {
         self.settle();
         self.assert_equal();
     }

@@ -160,7 +160,9 @@ impl Site {
             renamed.map_or(column.to_owned(), |(.., here)| (*here).to_owned())
         };
         let columns: Vec<String> = table.columns.iter().map(|(name, kind)| kind.expression(self.engine, &here(name))).collect();
-        let rows = self.session().rows(&format!("SELECT {} FROM {}{}", columns.join(", "), self.prefix, table.name));
+        let filter = if table.filter.is_empty() { String::new() } else { format!(" WHERE {}", table.filter) };
+        let query = format!("SELECT {} FROM {}{}{filter}", columns.join(", "), self.prefix, table.name);
+        let rows = self.session().rows(&query);
         super::roster_table::canonical(rows)
     }
 

@@ -13,6 +13,15 @@ pub struct Table {
     pub ddl: &'static str,
     /// The shared columns, those of the key first.
     pub columns: &'static [(&'static str, Kind)],
+    /// Which rows are shared, in SQL; empty: all.
+    pub filter: &'static str,
+}
+
+impl Table {
+    /// A table of integers and texts that is shared whole.
+    pub const fn new(name: &'static str, ddl: &'static str, columns: &'static [(&'static str, Kind)]) -> Table {
+        Table { name, ddl, columns, filter: "" }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
