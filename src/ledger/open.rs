@@ -133,7 +133,7 @@ impl Ledger {
 
     fn load_sites(&mut self) -> Result<()> {
         let mut query =
-            self.db.prepare("SELECT id, name, role = 'hub', identity, position, counter, captured_us, seen_us FROM site ORDER BY id")?;
+            self.db.prepare("SELECT id, name, role = 'hub', identity, position, counter, captured_us, seen_us FROM site WHERE role <> 'removed' ORDER BY id")?;
         let sites = query.query_map([], |r| {
             Ok(SiteRecord {
                 id: SiteId(r.get(0)?),
@@ -293,7 +293,7 @@ impl Ledger {
     }
 }
 
-fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+pub(super) fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |r| r.get(0)).optional()
 }
 
