@@ -143,8 +143,10 @@ impl Ledger {
     /// The site has committed the batch: its rows may be written again before the log shows them.
     pub fn committed(&mut self, site: SiteId, marker: MarkerId) {
         let Some(under_way) = self.under_way.get_mut(&site) else { return };
-        for sent in under_way.rows.values_mut().filter(|sent| sent.marker == marker) {
-            sent.committed = true;
+        for id in under_way.batches.get(&marker).into_iter().flatten() {
+            if let Some(sent) = under_way.rows.get_mut(id).filter(|sent| sent.marker == marker) {
+                sent.committed = true;
+            }
         }
     }
 
