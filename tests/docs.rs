@@ -126,6 +126,7 @@ fn every_key_of_the_configuration_is_explained() {
     let raw = std::fs::read_to_string(project().join("src/config/raw.rs")).unwrap();
     let text = std::fs::read_to_string(project().join("docs/configuration.md")).unwrap();
     let keys = raw.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": "));
-    let missing: Vec<&str> = keys.map(|(key, _)| key).filter(|key| !text.contains(&format!("`{key}`"))).collect();
+    let missing: Vec<&str> =
+        keys.map(|(key, _)| key).filter(|key| ![format!("`{key}`"), format!("[{key}]")].iter().any(|form| text.contains(form))).collect();
     assert!(missing.is_empty(), "docs/configuration.md does not have {missing:?}");
 }
