@@ -67,7 +67,7 @@ pub fn stop(ledger: &mut Ledger, site: SiteId, table: TableId, why: &str, report
 }
 
 fn watermark(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, marker: MarkerId, now_us: i64, report: &mut Report) -> Result<()> {
-    ledger.heard(site, marker);
+    ledger.marked(site, marker);
     if let Some(open) = &mut watch.chunk {
         if open.low == marker {
             open.begin();

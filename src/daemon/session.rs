@@ -84,6 +84,8 @@ type Markers = Vec<(MarkerId, MarkerKind, Vec<u8>)>;
 /// Rows of the marker table removed at once.
 const FORGET_MAX: usize = 256;
 const UPKEEP: Duration = Duration::from_millis(250);
+/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
+const HEARTBEAT_TICKS: u32 = 40;
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -324,8 +326,9 @@ async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Contro
 async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Markers) -> Result<(), Failure> {
     let (id, all): (_, Vec<MarkerId>) = (member.id, markers.iter().map(|(marker, ..)| *marker).collect());
     let heard = move |ledger: &mut Ledger| {
-        let unheard = ledger.unheard(id);
-        all.into_iter().filter(|marker| !unheard.contains(marker)).for_each(|marker| ledger.heard(id, marker));
+        let mut kept = ledger.unheard(id);
+        kept.extend(ledger.site(id).and_then(|record| record.marked));
+        all.into_iter().filter(|marker| !kept.contains(marker)).for_each(|marker| ledger.heard(id, marker));
         Ok(())
     };
     Ok(daemon.ledger.call(heard).await?)
@@ -338,6 +341,10 @@ async fn upkeep(daemon: &Arc<Daemon>, member: &Arc<Member>, control: &Control, r
     loop {
         tokio::time::sleep(UPKEEP).await;
         ticks += 1;
+        if ticks.is_multiple_of(HEARTBEAT_TICKS) {
+            let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
+            control.lock().await.mark(marker).await?;
+        }
         let due: Vec<_> = repeats.iter().flat_map(|repeats| repeats.take_due()).collect();
         if !due.is_empty() {
             control.lock().await.run(&due).await?;
@@ -358,7 +365,6 @@ async fn give_up_log(
     control: &Control,
     error: &Error,
 ) -> Result<(), Failure> {
-    tracing::warn!(site = member.config.name, %error, "its log is lost; its tables are compared with the ledger");
     member.health.failed(State::Retrying, error, now_us());
     let tables: Vec<_> = bind(daemon, member, &member.site.describe().await?).await?;
     member.site.prepare(&tables).await?;
@@ -367,9 +373,22 @@ async fn give_up_log(
     let (id, watch) = (member.id, watch.clone());
     let recovered = daemon.ledger.call(move |ledger| {
         let mut watch = lock(&watch);
-        lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())
+        let marked = ledger.site(id).and_then(|record| record.marked);
+        let older = marked.is_some_and(|marked| !markers.iter().any(|(marker, ..)| *marker >= marked));
+        match older {
+            true => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
+            false => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+        }
+        Ok(older)
     });
-    recovered.await?;
+    match recovered.await? {
+        true => {
+            tracing::warn!(site = member.config.name, %error, "the site is older than the ledger (a backup?); what it lacks is put back")
+        }
+        false => {
+            tracing::warn!(site = member.config.name, %error, "its log is lost; what people changed there meanwhile is found by comparing")
+        }
+    }
     Ok(())
 }
 
