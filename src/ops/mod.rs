@@ -12,7 +12,11 @@ pub mod inspect;
 pub mod keys;
 pub mod pairs;
 pub mod schema;
+pub mod inspect_text;
+pub mod history_text;
+pub mod check_text;
 pub mod status;
+pub mod status_text;
 pub mod text;
 
 /// Version of the JSON shapes.

@@ -161,7 +161,8 @@ impl Status {
                 SiteState::Starting | SiteState::CatchingUp | SiteState::Following | SiteState::NotRunning => {}
             }
             if !site.stopped_tables.is_empty() {
-                news.push(format!("{} at site {} stopped", counted(site.stopped_tables.len() as u64, "table has", "tables have"), site.name));
+                let tables = counted(site.stopped_tables.len() as u64, "table has", "tables have");
+                news.push(format!("{tables} stopped at site {}; mend the cause, then `rosterd site resume {}`", site.name, site.name));
             }
             if site.quarantined > 0 {
                 let rows = counted(site.quarantined, "row is", "rows are");
