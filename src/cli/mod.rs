@@ -1,6 +1,7 @@
 //! Commands: one file each. They print, and give the exit code: 0 fine, 1 the answer is bad news, 2 usage or configuration,
 //! 3 something can't be reached.
 
+mod demo;
 mod run;
 
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See it work: three sites made up for the purpose, people at work in them, half a minute
+    Demo(demo::Demo),
     /// Copy, then follow: the daemon
     Run(run::Run),
 }
@@ -40,6 +43,7 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system has threads to give");
     let exit = runtime.block_on(async {
         match &cli.command {
+            Command::Demo(command) => command.run().await,
             Command::Run(command) => command.run(&cli).await,
         }
     });
