@@ -1,6 +1,6 @@
 -- The ledger's format 1. One writer; readers (status of a stopped daemon) open it read-only.
 
--- format, ledger id, order and marker numbers given out so far
+-- format, ledger id, order and marker numbers given out so far, sites that an operator has paused
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
@@ -9,11 +9,12 @@ CREATE TABLE meta (
 CREATE TABLE site (
     id          INTEGER PRIMARY KEY,        -- never given to another site: dots name it
     name        TEXT NOT NULL UNIQUE,
-    role        TEXT NOT NULL,              -- hub, client
+    role        TEXT NOT NULL,              -- hub, client, removed
     identity    TEXT,                       -- which database it was when last seen
     position    TEXT,                       -- captured up to here; NULL: not yet
     counter     INTEGER NOT NULL DEFAULT 0, -- of the last dot
     captured_us INTEGER,                    -- commit time of the last captured transaction
+    marked      INTEGER,                    -- last watermark heard; its row stays at the site, to tell an old backup by
     seen_us     INTEGER                     -- when its log was last read, by the daemon's clock
 );
 

@@ -55,6 +55,7 @@ pub struct Member {
     pub site: Arc<dyn Site>,
     pub health: Arc<Health>,
     pub paused: watch::Sender<bool>,
+    definitions: Mutex<session::Definitions>,
 }
 
 /// A running daemon, for those who ask it and for those who stop it.
@@ -95,7 +96,14 @@ impl Daemon {
                 let connector = connect(id, site, &config.daemon);
                 let health = Arc::new(Health::default());
                 health.figures().address = connector.address();
-                Arc::new(Member { id, config: site.clone(), site: connector, health, paused: watch::Sender::new(false) })
+                Arc::new(Member {
+                    id,
+                    config: site.clone(),
+                    site: connector,
+                    health,
+                    paused: watch::Sender::new(false),
+                    definitions: Mutex::default(),
+                })
             })
             .collect();
         let descriptions = members[0].site.describe().await?;

@@ -12,8 +12,8 @@ use crate::capture::health::State;
 use crate::capture::reconcile::{self, Scanner};
 use crate::capture::{Watch, recover as lost};
 use crate::config::{AfterApply, AfterApplyPiece, SiteConfig};
-use crate::ledger::{self, Ledger};
-use crate::model::{MarkerId, MarkerKind, Position, SiteTable, Table};
+use crate::ledger::{self, Ledger, Mode};
+use crate::model::{MarkerId, MarkerKind, Position, SiteId, SiteTable, Table, TableId};
 use crate::sites::binding;
 use crate::sites::{Disposition, Error, Lane, LogMember, TableDescription, Writer};
 
@@ -48,12 +48,44 @@ impl From<reconcile::Failure> for Failure {
     }
 }
 
+/// What is remembered between a site's sessions of definitions that changed.
+#[derive(Default)]
+pub struct Definitions {
+    /// Where each table's definition was looked at last.
+    last: HashMap<TableId, Option<Position>>,
+    /// Tables whose rows in the log were written under a definition that is not the live one: passed over up to the log's end as
+    /// it is on connecting, and compared with the ledger then.
+    passing: Vec<TableId>,
+}
+
+impl Definitions {
+    fn altered(&mut self, tables: &[TableId], position: Option<Position>) {
+        for table in tables {
+            if self.last.get(table) == Some(&position) {
+                self.passing.push(*table);
+            }
+            self.last.insert(*table, position.clone());
+        }
+    }
+
+    /// The log's end has been reached. Gives whether a new session is needed to take up what was passed over.
+    fn pass(&mut self) -> bool {
+        !std::mem::take(&mut self.passing).is_empty()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 type Control = Arc<tokio::sync::Mutex<Box<dyn Writer>>>;
 type Markers = Vec<(MarkerId, MarkerKind, Vec<u8>)>;
 
 /// Rows of the marker table removed at once.
 const FORGET_MAX: usize = 256;
 const UPKEEP: Duration = Duration::from_millis(250);
+/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
+const HEARTBEAT_TICKS: u32 = 40;
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -82,7 +114,6 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     identify(daemon, member).await?;
     let mut urgent = site.writer(Lane::Urgent, &holder).await?;
     let mut bulk = site.writer(Lane::Bulk, &holder).await?;
-    let mut chunks = site.chunk_reader().await?;
     let target = Arc::new(target(daemon, member, &tables));
     recover(&target, &daemon.ledger, control.as_mut()).await?;
     let markers = control.markers().await?;
@@ -113,6 +144,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     };
     let (urgent_lane, bulk_lane) = (lane(Lane::Urgent), lane(Lane::Bulk));
     let scanner = Scanner {
+        site: site.clone(),
         follower: follower.clone(),
         tables: tables.clone(),
         control: control.clone(),
@@ -124,16 +156,17 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     };
     let following = async {
         match follower.follow(&mut subscription.items, &acknowledge).await? {
-            End::Altered(tables) => {
+            End::Altered(tables, position) => {
                 tracing::info!(
                     site = member.config.name,
                     tables = tables.len(),
-                    "a shared table's definition may have changed; looking at it again"
+                    "a table's definition may have changed; looking at it again"
                 );
+                lock(&member.definitions).altered(&tables, position);
                 Ok::<(), Failure>(())
             }
             End::Reader => {
-                let failure = subscription.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                let failure = lock(&subscription.failure).take();
                 Err(failure.map_or_else(|| other(member, "its log reader ended", false), Failure::Site))
             }
         }
@@ -143,13 +176,16 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
             .await
             .map_err(|failure| failure.unwrap_or_else(|| other(member, "its log did not come to our watermark", false)))?;
         forget_landed(daemon, member, &markers).await?;
+        if lock(&member.definitions).pass() {
+            return Ok(());
+        }
         member.health.enter(State::Following);
         tracing::info!(site = member.config.name, tables = tables.len(), "following");
         daemon.wake();
         tokio::try_join!(
             async { Ok::<(), Failure>(urgent_lane.run(urgent.as_mut()).await?) },
             async { Ok::<(), Failure>(bulk_lane.run(bulk.as_mut()).await?) },
-            async { Ok::<(), Failure>(scanner.run(chunks.as_mut()).await?) },
+            async { Ok::<(), Failure>(scanner.run().await?) },
             upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats]),
         )?;
         Ok(())
@@ -174,8 +210,13 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
 /// The site's own tables for the shared ones. A table that does not fit stops here, with the reason; the others go on.
 async fn bind(daemon: &Arc<Daemon>, member: &Arc<Member>, descriptions: &[TableDescription]) -> Result<Vec<Arc<SiteTable>>, Failure> {
     let (mut tables, mut unfit) = (Vec::new(), Vec::new());
-    let planned: Vec<_> = daemon.plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let planned: Vec<_> = lock(&daemon.plan).clone();
+    let passing = lock(&member.definitions).passing.clone();
     for (planned, table) in &planned {
+        if passing.contains(&table.id) {
+            unfit.push((table.id, format!("{DEFINITION}a stretch of the log was written under another; it is compared anew behind it")));
+            continue;
+        }
         match binding::bind(&member.config, planned, table, descriptions) {
             Ok(table) => tables.push(Arc::new(table)),
             Err(finding) => unfit.push((table.id, format!("{DEFINITION}{}; {}", finding.text, finding.remedy.unwrap_or_default()))),
@@ -197,15 +238,15 @@ const DEFINITION: &str = "its definition does not fit: ";
 
 fn settle_definitions(
     ledger: &mut Ledger,
-    site: crate::model::SiteId,
-    fit: Vec<(crate::model::TableId, Vec<bool>)>,
-    unfit: Vec<(crate::model::TableId, String)>,
-) -> ledger::Result<Vec<(crate::model::TableId, String)>> {
+    site: SiteId,
+    fit: Vec<(TableId, Vec<bool>)>,
+    unfit: Vec<(TableId, String)>,
+) -> ledger::Result<Vec<(TableId, String)>> {
     for (table, has) in fit {
         ledger.set_columns(site, table, has);
         let progress = ledger.progress(site, table);
         if progress.stopped.as_ref().is_some_and(|why| why.starts_with(DEFINITION)) {
-            ledger.resume(site, table)?;
+            ledger.resume(site, table, Mode::Gap)?;
         }
     }
     for (table, why) in &unfit {
@@ -217,7 +258,7 @@ fn settle_definitions(
 }
 
 fn target(daemon: &Daemon, member: &Member, tables: &[Arc<SiteTable>]) -> Target {
-    let planned = daemon.plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let planned = lock(&daemon.plan);
     let of = |table: &Arc<SiteTable>| {
         let rule = planned.iter().find(|(_, t)| t.id == table.table.id).and_then(|(planned, _)| planned.rule.after_apply.clone());
         let after_apply = rule.unwrap_or_default().iter().map(|statement| template(statement, &member.config, &table.table)).collect();
@@ -271,7 +312,7 @@ async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Contro
     let waiting = watch.clone();
     let marked = daemon.ledger.call(move |ledger| {
         let marker = ledger.next_marker()?;
-        Ok((marker, waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).wait_for(marker)))
+        Ok((marker, lock(&waiting).wait_for(marker)))
     });
     let (marker, reached) = marked.await.map_err(|error| Some(error.into()))?;
     control.lock().await.mark(marker).await.map_err(|error| Some(error.into()))?;
@@ -285,8 +326,9 @@ async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Contro
 async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Markers) -> Result<(), Failure> {
     let (id, all): (_, Vec<MarkerId>) = (member.id, markers.iter().map(|(marker, ..)| *marker).collect());
     let heard = move |ledger: &mut Ledger| {
-        let unheard = ledger.unheard(id);
-        all.into_iter().filter(|marker| !unheard.contains(marker)).for_each(|marker| ledger.heard(id, marker));
+        let mut kept = ledger.unheard(id);
+        kept.extend(ledger.site(id).and_then(|record| record.marked));
+        all.into_iter().filter(|marker| !kept.contains(marker)).for_each(|marker| ledger.heard(id, marker));
         Ok(())
     };
     Ok(daemon.ledger.call(heard).await?)
@@ -299,6 +341,10 @@ async fn upkeep(daemon: &Arc<Daemon>, member: &Arc<Member>, control: &Control, r
     loop {
         tokio::time::sleep(UPKEEP).await;
         ticks += 1;
+        if ticks.is_multiple_of(HEARTBEAT_TICKS) {
+            let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
+            control.lock().await.mark(marker).await?;
+        }
         let due: Vec<_> = repeats.iter().flat_map(|repeats| repeats.take_due()).collect();
         if !due.is_empty() {
             control.lock().await.run(&due).await?;
@@ -319,7 +365,6 @@ async fn give_up_log(
     control: &Control,
     error: &Error,
 ) -> Result<(), Failure> {
-    tracing::warn!(site = member.config.name, %error, "its log is lost; its tables are compared with the ledger");
     member.health.failed(State::Retrying, error, now_us());
     let tables: Vec<_> = bind(daemon, member, &member.site.describe().await?).await?;
     member.site.prepare(&tables).await?;
@@ -327,10 +372,23 @@ async fn give_up_log(
     let now_at = member.site.log_end().await?;
     let (id, watch) = (member.id, watch.clone());
     let recovered = daemon.ledger.call(move |ledger| {
-        let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())
+        let mut watch = lock(&watch);
+        let marked = ledger.site(id).and_then(|record| record.marked);
+        let older = marked.is_some_and(|marked| !markers.iter().any(|(marker, ..)| *marker >= marked));
+        match older {
+            true => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
+            false => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+        }
+        Ok(older)
     });
-    recovered.await?;
+    match recovered.await? {
+        true => {
+            tracing::warn!(site = member.config.name, %error, "the site is older than the ledger (a backup?); what it lacks is put back")
+        }
+        false => {
+            tracing::warn!(site = member.config.name, %error, "its log is lost; what people changed there meanwhile is found by comparing")
+        }
+    }
     Ok(())
 }
 

@@ -4,10 +4,12 @@
 //! from it again after a restart: the queues of owed rows, and what is under way to the sites.
 
 mod error;
+mod forget;
 mod history;
 mod open;
 mod owed;
 mod progress;
+mod reading;
 mod rows;
 mod thread;
 

@@ -153,7 +153,7 @@ fn decode(table: &SiteTable, mut row: Row) -> Result<(Key, Image), &'static str>
             Some(column) => {
                 let value = row.take::<Wire, _>(next).unwrap_or(Wire::NULL);
                 next += 1;
-                cell(from_wire(value, &column.ty), shared.family)
+                cell(from_wire(value, &column.ty), &column.ty, shared.family)
             }
         });
     }

@@ -22,8 +22,6 @@ pub(super) enum Parsed<'a> {
         body: &'a [u8],
     },
     Rows(Rows),
-    /// A file loaded by statement.
-    Load,
     /// A new file begins, or the stream: an unfinished group before it never was.
     Restart,
     Heartbeat,
@@ -72,7 +70,7 @@ pub(super) fn parse(event: &Event) -> Result<Parsed<'_>, &'static str> {
         15 | 3 => Parsed::Restart,
         16 => Parsed::Xid,
         38 => Parsed::Prepared,
-        17 | 18 => Parsed::Load,
+        18 => load_query(data)?,
         19 => Parsed::TableMap { id: table_id(data)?, body: data },
         code @ (20..=25 | 30..=32 | 39 | 166..=171) => Parsed::Rows(rows_head(code, data)?),
         27 | 41 => Parsed::Heartbeat,
@@ -118,13 +116,24 @@ fn query_compressed(data: &[u8]) -> Result<Parsed<'static>, &'static str> {
     Ok(Parsed::Query { schema, sql: String::from_utf8_lossy(&inflate(sql)?).into_owned() })
 }
 
-fn query_parts(mut data: &[u8]) -> Result<(String, &[u8]), &'static str> {
+/// `LOAD DATA` logged as a statement: a query that names its file in more bytes of head.
+fn load_query(data: &[u8]) -> Result<Parsed<'static>, &'static str> {
+    const FILE_BYTES: usize = 13;
+    let (schema, sql) = query_parts_behind(data, FILE_BYTES)?;
+    Ok(Parsed::Query { schema, sql: String::from_utf8_lossy(sql).into_owned() })
+}
+
+fn query_parts(data: &[u8]) -> Result<(String, &[u8]), &'static str> {
+    query_parts_behind(data, 0)
+}
+
+fn query_parts_behind(mut data: &[u8], more: usize) -> Result<(String, &[u8]), &'static str> {
     let data = &mut data;
     take(data, 8)?;
     let schema_bytes = number(data, 1)? as usize;
     take(data, 2)?;
     let status_bytes = number(data, 2)? as usize;
-    take(data, status_bytes)?;
+    take(data, more + status_bytes)?;
     let schema = String::from_utf8_lossy(take(data, schema_bytes)?).into_owned();
     take(data, 1)?;
     Ok((schema, data))

@@ -101,12 +101,6 @@ impl Groups {
             }
             Parsed::TableMap { id, body } => self.table_map(id, body),
             Parsed::Rows(head) => self.rows(&head, event.data(), seconds, now_us),
-            Parsed::Load => {
-                let names: Vec<String> =
-                    String::from_utf8_lossy(event.data()).split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect();
-                self.alarm(&names, "LOAD DATA was logged as a statement");
-                Ok(())
-            }
             Parsed::Heartbeat => {
                 self.progress(now_us, true);
                 Ok(())
@@ -156,7 +150,11 @@ impl Groups {
                 }
             }
             Act::Rows(names) => {
-                self.alarm(&names, "a change was logged as a statement, without its rows: binlog_format must be ROW in every session");
+                self.alarm(
+                    schema,
+                    &names,
+                    "a change was logged as a statement, without its rows: binlog_format must be ROW in every session",
+                );
                 if !was_open && self.is_single() {
                     return self.end(seconds, now_us);
                 }
@@ -195,9 +193,10 @@ impl Groups {
         }
     }
 
-    fn alarm(&mut self, names: &[String], message: &str) {
+    /// A statement may have changed every table that it names.
+    fn alarm(&mut self, schema: &str, names: &[String], message: &str) {
         let Some(group) = &mut self.group else { return };
-        for share in self.shares.named(names) {
+        for share in self.shares.named(schema, names) {
             if let Share::Table { member, table } = share {
                 group.note(*member, table.table.id, What::Alarm(message.to_owned()));
             }
@@ -414,7 +413,7 @@ impl Part {
         let old = before.as_ref().map(|image| key_of(table, image));
         let new = after.as_ref().map(|image| key_of(table, image));
         let id = table.table.id;
-        self.bytes += before.iter().chain(&after).map(|image| weight(image)).sum::<usize>();
+        self.bytes += before.iter().chain(&after).map(weight).sum::<usize>();
         match (old, new) {
             (Some(None), _) | (_, Some(None)) | (None, None) => return false,
             (Some(Some(old)), Some(Some(new))) if old != new => {

@@ -143,9 +143,8 @@ impl Wire {
             }
             ColumnType::Float32(_) => Value::float(f32::from_le_bytes(bytes.try_into().map_err(|_| SHORT_IMAGE)?).into()),
             ColumnType::Float64(_) => Value::float(f64::from_le_bytes(bytes.try_into().map_err(|_| SHORT_IMAGE)?)),
-            ColumnType::Char { charset, .. } => Value::Text(values::trimmed(values::stored_text(bytes, *charset)?)),
-            ColumnType::Text { charset, .. } => Value::Text(values::stored_text(bytes, *charset)?),
-            ColumnType::Bytes { bytes_max, fixed } => values::padded(bytes.to_vec(), *bytes_max, *fixed),
+            ColumnType::Char { charset, .. } | ColumnType::Text { charset, .. } => Value::Text(values::stored_text(bytes, *charset)?),
+            ColumnType::Bytes { .. } => Value::Bytes(bytes.to_vec()),
             ColumnType::Uuid => Value::Text(stored_uuid(bytes)?),
             ColumnType::Date { .. } => Value::Date(date(bytes)),
             ColumnType::Time { .. } if self.code == TIME2 => Value::Time(time2(bytes, fraction)),
@@ -305,7 +304,7 @@ pub(super) fn decimal(bytes: &[u8], digits: usize, scale: usize) -> Decoded {
     Decimal::parse(&text).map(Value::Decimal).ok_or("a damaged decimal number")
 }
 
-/// MariaDB stores the parts of a UUID in another order, those of the versions that begin with their time excepted.
+/// MariaDB's UUIDs are in the log as they are written, whatever order its pages have.
 fn stored_uuid(bytes: &[u8]) -> Result<String, &'static str> {
     let mut raw = [0; 16];
     raw.get_mut(..bytes.len()).ok_or(SHORT_IMAGE)?.copy_from_slice(bytes);

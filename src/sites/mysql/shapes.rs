@@ -80,12 +80,10 @@ impl Shares {
         self.by_name.iter().filter(move |((s, _), _)| s == schema).flat_map(|(_, shares)| shares)
     }
 
-    /// Shared tables with one of these names, in any schema.
-    pub(super) fn named(&self, names: &[String]) -> impl Iterator<Item = &Share> {
-        self.by_name
-            .iter()
-            .filter(|((_, table), _)| names.iter().any(|name| name.eq_ignore_ascii_case(table)))
-            .flat_map(|(_, shares)| shares)
+    /// Shared tables with one of these names, in the statement's own schema or in one that it names.
+    pub(super) fn named(&self, schema: &str, names: &[String]) -> impl Iterator<Item = &Share> {
+        let named = move |name: &str| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        self.by_name.iter().filter(move |((s, table), _)| named(table) && (s == schema || named(s))).flat_map(|(_, shares)| shares)
     }
 
     pub(super) fn shape(&self, body: &[u8]) -> Result<Option<Shape>, &'static str> {
@@ -175,7 +173,7 @@ pub(super) fn image(table: &SiteTable, plan: &[Option<usize>], columns: &[Wire],
         image[shared] = match raw {
             Raw::Absent => Cell::Unchanged,
             Raw::Null => Cell::Value(Value::Null),
-            Raw::Bytes(bytes) => cell(wire.decode(bytes, &column.ty), table.table.columns[shared].family),
+            Raw::Bytes(bytes) => cell(wire.decode(bytes, &column.ty), &column.ty, table.table.columns[shared].family),
         };
     }
     image

@@ -1,5 +1,7 @@
 //! A batch's rows as SQL: runs of inserts and of deletes become one statement each.
 
+use std::collections::HashSet;
+
 use mysql_async::Value as Wire;
 
 use super::connect::quoted;
@@ -9,6 +11,10 @@ use crate::sites::{Rejection, RowWrite};
 
 /// Rows of one multi-row statement, at most; a failing one is tried again row by row.
 const RUN_ROWS_MAX: usize = 500;
+/// Each row of a joined update is compared with half of the others on average.
+const UPDATE_ROWS_MAX: usize = 100;
+/// Numbers up to here keep all digits among each other.
+const JOINED_DIGITS_MAX: usize = 30;
 
 /// One statement of a batch.
 pub(super) struct Step {
@@ -16,7 +22,7 @@ pub(super) struct Step {
     /// First and number of the batch's rows that it writes; none: ours.
     pub first: usize,
     pub rows: usize,
-    /// No row may match; of the others, exactly one must.
+    /// Rows need not be there; otherwise each must be.
     pub may_miss: bool,
 }
 
@@ -48,6 +54,12 @@ pub(super) fn steps(rows: &[RowWrite], first: usize, text_bytes_max: usize, join
         let run = if join { run_length(&rows[i..], text_bytes_max) } else { 1 };
         match step(&rows[i..i + run], first + i, text_bytes_max) {
             Ok(step) => steps.push(step),
+            Err(_) if run > 1 => {
+                // A key that does not fit the site: which one shows when each stands alone.
+                let (singles, unfit) = self::steps(&rows[i..i + run], first + i, text_bytes_max, false);
+                steps.extend(singles);
+                refused.extend(unfit);
+            }
             Err(reason) => refused.push((first + i, Rejection::Data(reason.to_owned()))),
         }
         i += run;
@@ -58,23 +70,36 @@ pub(super) fn steps(rows: &[RowWrite], first: usize, text_bytes_max: usize, join
 /// How many of the first rows go into one statement.
 fn run_length(rows: &[RowWrite], text_bytes_max: usize) -> usize {
     let head = &rows[0];
-    let joins = match head.kind {
-        WriteKind::Insert => true,
-        WriteKind::Delete => head.table.table.key.len() == 1,
-        WriteKind::Replace | WriteKind::Columns => false,
+    let (rows_max, per_row) = match head.kind {
+        WriteKind::Insert => (RUN_ROWS_MAX, 0),
+        WriteKind::Delete if head.table.table.key.len() == 1 => (RUN_ROWS_MAX, 0),
+        WriteKind::Delete => return 1,
+        WriteKind::Replace | WriteKind::Columns => (UPDATE_ROWS_MAX, head.key.0.iter().map(literal_bytes).sum::<usize>() + 64),
     };
-    if !joins {
-        return 1;
-    }
+    let is_update = matches!(head.kind, WriteKind::Replace | WriteKind::Columns);
+    let mut keys = HashSet::new();
     let mut bytes = 0;
-    let fitting = rows.iter().take(RUN_ROWS_MAX).take_while(|row| {
-        bytes += weight(row);
+    let fitting = rows.iter().take(rows_max).take_while(|row| {
+        bytes += weight(row) + per_row * row.columns.len();
         row.kind == head.kind
+            && (!is_update || (!row.columns.is_empty() && row.columns.iter().all(|(_, value)| joins(value)) && keys.insert(&row.key)))
             && same_table(&row.table, &head.table)
             && row.columns.iter().map(|(c, _)| c).eq(head.columns.iter().map(|(c, _)| c))
             && bytes <= text_bytes_max / 2
     });
     fitting.count().max(1)
+}
+
+/// Whether a value keeps its type and all its digits as one of several results of a CASE.
+fn joins(value: &Value) -> bool {
+    match value {
+        Value::UInt(_) => false,
+        Value::Decimal(number) => {
+            let (whole, fraction) = number.digits();
+            whole <= JOINED_DIGITS_MAX && fraction <= JOINED_DIGITS_MAX
+        }
+        _ => true,
+    }
 }
 
 fn same_table(a: &SiteTable, b: &SiteTable) -> bool {
@@ -122,7 +147,8 @@ fn step(rows: &[RowWrite], first: usize, text_bytes_max: usize) -> Result<Step, 
     match head.kind {
         WriteKind::Insert => insert(&mut b, rows),
         WriteKind::Delete => delete(&mut b, rows)?,
-        WriteKind::Replace | WriteKind::Columns => update(&mut b, head)?,
+        WriteKind::Replace | WriteKind::Columns if rows.len() == 1 => update(&mut b, head)?,
+        WriteKind::Replace | WriteKind::Columns => update_joined(&mut b, rows)?,
     }
     let sql = match b.params {
         Some(params) => Sql::Prepared(b.sql, params),
@@ -162,6 +188,32 @@ fn update(b: &mut Builder, row: &RowWrite) -> Result<(), &'static str> {
     key_condition(b, &row.table, &row.key)
 }
 
+/// One statement for rows that get values in the same columns: `SET c = CASE k WHEN 1 THEN .. END WHERE k IN (..)`.
+fn update_joined(b: &mut Builder, rows: &[RowWrite]) -> Result<(), &'static str> {
+    let table = &rows[0].table;
+    b.sql.push_str("UPDATE ");
+    b.sql.push_str(&full_name(table));
+    b.sql.push_str(" SET ");
+    // Assignments are made from left to right, and the cases ask for the key: it comes last.
+    let mut order: Vec<usize> = (0..rows[0].columns.len()).collect();
+    order.sort_by_key(|i| table.table.key.contains(&rows[0].columns[*i].0));
+    let mut failed = None;
+    b.list(order, ", ", |b, i| {
+        b.sql.push_str(&column_name(table, rows[0].columns[i].0));
+        b.sql.push_str(" = CASE");
+        for row in rows {
+            b.sql.push_str(" WHEN ");
+            failed = failed.or(key_condition(b, table, &row.key).err());
+            b.sql.push_str(" THEN ");
+            b.value(&row.columns[i].1);
+        }
+        b.sql.push_str(" END");
+    });
+    b.sql.push_str(" WHERE ");
+    b.list(rows, " OR ", |b, row| failed = failed.or(key_condition(b, table, &row.key).err()));
+    failed.map_or(Ok(()), Err)
+}
+
 fn delete(b: &mut Builder, rows: &[RowWrite]) -> Result<(), &'static str> {
     let table = &rows[0].table;
     b.sql.push_str("DELETE FROM ");
@@ -180,11 +232,13 @@ fn delete(b: &mut Builder, rows: &[RowWrite]) -> Result<(), &'static str> {
 
 fn key_condition(b: &mut Builder, table: &SiteTable, key: &Key) -> Result<(), &'static str> {
     let values = fitted_key(table, key)?;
+    b.sql.push('(');
     b.list(table.table.key.iter().zip(&values), " AND ", |b, (column, value)| {
         b.sql.push_str(&column_name(table, *column));
         b.sql.push_str(" = ");
         b.value(value);
     });
+    b.sql.push(')');
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use mysql_async::Value as Wire;
 
-use crate::model::{Cell, Charset, ColumnType, Date, DateTime, Decimal, Family, Refusal, Value, canonical};
+use crate::model::{Cell, Charset, ColumnType, Date, DateTime, Decimal, Family, Refusal, Value, read};
 
 pub(super) type Decoded = Result<Value, &'static str>;
 
@@ -12,11 +12,9 @@ const INVALID_UTF8: &str = "text that is not valid UTF-8";
 const ALIEN: &str = "a value of another type than the column has";
 const DAY_US: i64 = 86_400_000_000;
 
-/// The canonical cell of what a column holds.
-pub(super) fn cell(decoded: Decoded, family: Family) -> Cell {
-    match decoded
-        .and_then(|value| if value == Value::Null { Ok(value) } else { canonical(value, family).map_err(|Refusal(reason)| reason) })
-    {
+/// The canonical cell of what a column of type `ty` holds.
+pub(super) fn cell(decoded: Decoded, ty: &ColumnType, family: Family) -> Cell {
+    match decoded.and_then(|value| read(value, ty, family).map_err(|Refusal(reason)| reason)) {
         Ok(value) => Cell::Value(value),
         Err(reason) => Cell::Refused(reason),
     }
@@ -49,10 +47,11 @@ pub(super) fn from_wire(value: Wire, ty: &ColumnType) -> Decoded {
 fn from_bytes(bytes: Vec<u8>, ty: &ColumnType) -> Decoded {
     Ok(match ty {
         ColumnType::Bit { .. } => bits(&bytes),
-        ColumnType::Bytes { bytes_max, fixed } => padded(bytes, *bytes_max, *fixed),
+        ColumnType::Bytes { .. } => Value::Bytes(bytes),
         ColumnType::Decimal { .. } => decimal(std::str::from_utf8(&bytes).map_err(|_| ALIEN)?)?,
-        ColumnType::Char { .. } => Value::Text(trimmed(utf8(bytes)?)),
-        ColumnType::Text { .. } | ColumnType::Enum(_) | ColumnType::Set(_) | ColumnType::Uuid => Value::Text(utf8(bytes)?),
+        ColumnType::Char { .. } | ColumnType::Text { .. } | ColumnType::Enum(_) | ColumnType::Set(_) | ColumnType::Uuid => {
+            Value::Text(utf8(bytes)?)
+        }
         ColumnType::Json { .. } => json(&utf8(bytes)?)?,
         _ => return Err(ALIEN),
     })
@@ -80,18 +79,6 @@ fn latin1(byte: u8) -> char {
         0x80..=0x9f => HIGH[usize::from(byte - 0x80)],
         _ => char::from(byte),
     }
-}
-
-pub(super) fn trimmed(mut text: String) -> String {
-    text.truncate(text.trim_end_matches(' ').len());
-    text
-}
-
-pub(super) fn padded(mut bytes: Vec<u8>, bytes_max: u64, fixed: bool) -> Value {
-    if fixed && (bytes.len() as u64) < bytes_max && bytes_max <= 255 {
-        bytes.resize(bytes_max as usize, 0);
-    }
-    Value::Bytes(bytes)
 }
 
 /// Big-endian bits as an integer.
@@ -198,8 +185,6 @@ mod tests {
     fn stored_forms() {
         assert_eq!(stored_text(b"caf\xe9 \x80\x81", Charset::Latin1).unwrap(), "café €\u{81}");
         assert!(stored_text(b"\xff", Charset::Unicode).is_err());
-        assert_eq!(padded(vec![1], 3, true), Value::Bytes(vec![1, 0, 0]));
         assert_eq!(bits(&[1, 0]), Value::Int(256));
-        assert_eq!(trimmed("a b  ".into()), "a b");
     }
 }

@@ -121,8 +121,9 @@ impl Writer {
         (self.session.packet_bytes_max / 2).saturating_sub(1024)
     }
 
-    /// Runs every step, going on after those that fail; gives the rows that were refused.
-    async fn run_steps(&mut self, batch: &Batch, steps_: Vec<Step>) -> Result<Vec<(usize, Rejection)>> {
+    /// Runs every step, going on after those that fail; gives the rows that were refused. None: some row of several was
+    /// not there, and which one shows when each is written alone.
+    async fn run_steps(&mut self, batch: &Batch, steps_: Vec<Step>) -> Result<Option<Vec<(usize, Rejection)>>> {
         let text_bytes_max = self.text_bytes_max();
         let mut queue = VecDeque::from(steps_);
         let mut refused = Vec::new();
@@ -130,11 +131,21 @@ impl Writer {
             let (count, answers) = self.send_next(&queue).await?;
             let done = answers.matched.len().min(count);
             for (step, matched) in queue.drain(..done).zip(answers.matched) {
-                if step.rows == 1 && matched == 0 && !step.may_miss {
-                    refused.push((step.first, Rejection::Elsewise));
+                if step.may_miss || matched >= step.rows as u64 {
+                    continue;
                 }
+                if step.rows > 1 {
+                    return Ok(None);
+                }
+                refused.push((step.first, Rejection::Elsewise));
             }
-            let Some(error) = answers.failure else { continue };
+            let Some(error) = answers.failure else {
+                if done < count {
+                    self.broken = true;
+                    return Err(self.session.server.error(Cause::Protocol, "the server answered fewer statements than it was sent"));
+                }
+                continue;
+            };
             let Some(step) = queue.pop_front() else { break };
             if step.rows > 1 {
                 // Find the culprits, which are rolled back with the rest in the end.
@@ -148,7 +159,7 @@ impl Writer {
             refused.push((step.first, self.judge(batch, &step, &error)?));
         }
         refused.sort_by_key(|(row, _)| *row);
-        Ok(refused)
+        Ok(Some(refused))
     }
 
     /// Sends the first steps, as many as fit a packet; gives how many those were.
@@ -191,6 +202,36 @@ impl Writer {
             Some(unique) => unique.name == index,
             None => index == "PRIMARY",
         }))
+    }
+
+    /// One attempt at a batch, with rows joined into few statements or each alone.
+    async fn attempt(&mut self, batch: &Batch, join: bool) -> Result<Option<Outcome>> {
+        self.usable()?;
+        let (rows, unfit) = steps(&batch.rows, 0, self.text_bytes_max(), join);
+        if !unfit.is_empty() {
+            return Ok(Some(Outcome::Rejected(unfit)));
+        }
+        let mut all =
+            vec![Step::ours("START TRANSACTION".into()), Step::ours(marker_insert(batch.marker, MarkerKind::Batch, &batch.payload))];
+        all.extend(marker_deletes(&batch.forget).map(Step::ours));
+        all.extend(rows);
+        match self.run_steps(batch, all).await {
+            Ok(Some(refused)) if refused.is_empty() => {
+                let failed = self.finish(Some(batch.marker), &batch.statements).await?;
+                Ok(Some(Outcome::Committed { failed }))
+            }
+            Ok(refused) => {
+                self.roll_back().await?;
+                Ok(refused.map(Outcome::Rejected))
+            }
+            Err(error) => {
+                // Nothing was committed, so the first error counts.
+                if !self.broken {
+                    let _ = self.roll_back().await;
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn roll_back(&mut self) -> Result<()> {
@@ -271,7 +312,12 @@ async fn answers(session: &mut Session, sql: &str) -> std::result::Result<Answer
             }
         }
     }
-    Ok(Answers { matched, failure: None })
+    // The driver keeps the error of a later statement until it is asked for the next row.
+    match result.next().await {
+        Ok(_) => Ok(Answers { matched, failure: None }),
+        Err(DriveError::Server(error)) => Ok(Answers { matched, failure: Some(error) }),
+        Err(error) => Err(error),
+    }
 }
 
 fn statement_sql(statement: &Statement) -> String {
@@ -305,31 +351,12 @@ fn marker_deletes(markers: &[MarkerId]) -> impl Iterator<Item = String> {
 #[async_trait]
 impl crate::sites::Writer for Writer {
     async fn apply(&mut self, batch: &Batch) -> Result<Outcome> {
-        self.usable()?;
-        let (rows, unfit) = steps(&batch.rows, 0, self.text_bytes_max(), true);
-        if !unfit.is_empty() {
-            return Ok(Outcome::Rejected(unfit));
-        }
-        let mut all =
-            vec![Step::ours("START TRANSACTION".into()), Step::ours(marker_insert(batch.marker, MarkerKind::Batch, &batch.payload))];
-        all.extend(marker_deletes(&batch.forget).map(Step::ours));
-        all.extend(rows);
-        match self.run_steps(batch, all).await {
-            Ok(refused) if refused.is_empty() => {
-                let failed = self.finish(Some(batch.marker), &batch.statements).await?;
-                Ok(Outcome::Committed { failed })
-            }
-            Ok(refused) => {
-                self.roll_back().await?;
-                Ok(Outcome::Rejected(refused))
-            }
-            Err(error) => {
-                // Nothing was committed, so the first error counts.
-                if !self.broken {
-                    let _ = self.roll_back().await;
-                }
-                Err(error)
-            }
+        match self.attempt(batch, true).await? {
+            Some(outcome) => Ok(outcome),
+            None => match self.attempt(batch, false).await? {
+                Some(outcome) => Ok(outcome),
+                None => Err(self.session.server.error(Cause::Protocol, "single rows were counted as several")),
+            },
         }
     }
 

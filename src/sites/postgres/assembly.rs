@@ -337,7 +337,8 @@ impl Assembly {
         Ok(())
     }
 
-    fn before(&self) -> Position {
+    /// Where reading goes on so that nothing of the open transaction is missed.
+    pub fn before(&self) -> Position {
         Position(self.position.to_string())
     }
 }

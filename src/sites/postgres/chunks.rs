@@ -56,8 +56,12 @@ impl Chunks {
     /// A transaction's commit is in the log before other sessions see it. So that nothing whose commit stands before our
     /// watermark is missing from the chunk, everything that is in progress now has to end first; what is still at work
     /// after the wait was not in its commit. (With synchronous replication a commit may hang longer than this.)
+    /// A transaction is visible before it lets go of the lock on its own number, which is why locks are looked at; a
+    /// snapshot's list leaves out those that began after the last one that ended.
     async fn wait_for_commits(&mut self, table: &SiteTable) -> Result<()> {
-        const SQL: &str = "SELECT xid::text FROM pg_snapshot_xip(pg_current_snapshot()) AS xid";
+        const SQL: &str = "SELECT l.transactionid::text FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+            WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted \
+            AND (a.datname = current_database() OR a.datname IS NULL)";
         let running = self.running(table, SQL).await?;
         self.long.retain(|xid| running.contains(xid));
         let mut awaited = running;
@@ -181,7 +185,8 @@ fn placeholders(from: usize, count: usize) -> String {
 impl ChunkReader for Chunks {
     async fn chunk(&mut self, table: &Arc<SiteTable>, after: Option<&Key>, rows_max: usize, bytes_max: usize) -> Result<Vec<(Key, Image)>> {
         let columns = key_columns(&self.site, table)?;
-        let order = columns.iter().map(|column| ident(&column.name)).collect::<Vec<_>>().join(", ");
+        // By the table's columns: a plain name would mean the result's column, which is text.
+        let order = columns.iter().map(|column| format!("t.{}", ident(&column.name))).collect::<Vec<_>>().join(", ");
         let (params, above) = match after {
             None => (Vec::new(), String::new()),
             Some(key) => {
@@ -192,7 +197,7 @@ impl ChunkReader for Chunks {
             }
         };
         let from = qualified(&table.schema, &table.name);
-        let sql = format!("SELECT {} FROM {from}{above} ORDER BY {order} LIMIT {rows_max}", column_list(table));
+        let sql = format!("SELECT {} FROM {from} AS t{above} ORDER BY {order} LIMIT {rows_max}", column_list(table));
         let statement = self.prepare(table, sql).await?;
         self.wait_for_commits(table).await?;
         self.fetch(table, &statement, &params, rows_max.max(1), bytes_max.max(1)).await

@@ -9,11 +9,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use tokio_postgres::Client;
 
 use super::assembly::{Assembly, Declared, DeclaredColumn};
-use super::connect::{Connector, own_name};
+use super::connect::{Connector, own_name, qualified};
 use super::errors::from_driver;
 use super::pgoutput::{self, Lsn};
 use super::replication::{Frame, Replication};
-use crate::model::{LogItem, Position, SiteId, SiteTable};
+use crate::model::{LogItem, Position, SiteId, SiteTable, TableId};
 use crate::sites::{Cause, Error, LogMember, LogReader, Result};
 
 /// The server is told at least this often where we are. It gives up on us after `wal_sender_timeout`, a minute by default.
@@ -22,6 +22,8 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 const STATUS_WAIT_MAX: Duration = Duration::from_secs(30);
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked whether the tables that are published are still those that were.
+const TABLES_EVERY: Duration = Duration::from_secs(5);
 /// Reads of up to a quarter of a megabyte each, or one larger row, wait between the connection and the reader.
 const READS_AHEAD_MAX: usize = 8;
 /// A connection of ours that has just ended may still hold the slot.
@@ -33,6 +35,7 @@ struct Log {
     name: String,
     frames: mpsc::Receiver<Result<Vec<Frame>>>,
     acknowledged: watch::Sender<Lsn>,
+    gone: mpsc::Receiver<Result<TableId>>,
     assembly: Assembly,
     /// Position of the last item given, and when.
     given: Lsn,
@@ -56,10 +59,51 @@ pub(super) async fn open(connector: &Connector, id: SiteId, members: Vec<LogMemb
 
     let (sender, frames) = mpsc::channel(READS_AHEAD_MAX);
     let (acknowledged, heard) = watch::channel(from);
+    let (tell_gone, gone) = mpsc::channel(1);
+    let tables = published_oids(connector, &client, &member.tables).await?;
+    tokio::spawn(watch_tables(client, site.clone(), slot, tables, tell_gone));
     tokio::spawn(pump(session, heard, sender, site.clone()));
     let assembly = Assembly::new(id, member.tables, member.marker_schema, declared, from);
-    let (given, given_at) = (from, Instant::now());
-    Ok(Box::new(Log { site: id, name: site.clone(), frames, acknowledged, assembly, given, given_at, pending: Vec::new().into_iter() }))
+    let (given, given_at, pending) = (from, Instant::now(), Vec::new().into_iter());
+    Ok(Box::new(Log { site: id, name: site.clone(), frames, acknowledged, gone, assembly, given, given_at, pending }))
+}
+
+async fn published_oids(connector: &Connector, client: &Client, tables: &[Arc<SiteTable>]) -> Result<Vec<(TableId, Option<u32>)>> {
+    const SQL: &str = "SELECT to_regclass(name)::oid FROM unnest($1::text[]) WITH ORDINALITY AS given(name, at) ORDER BY at";
+    let names: Vec<String> = tables.iter().map(|table| qualified(&table.schema, &table.name)).collect();
+    let rows = client.query(SQL, &[&names]).await.map_err(|error| from_driver(&connector.site, "looking at the tables", error))?;
+    Ok(tables.iter().zip(rows).map(|(table, row)| (table.table.id, row.get(0))).collect())
+}
+
+/// The log says nothing of a table that is dropped, made anew, or taken out of the publication: it just falls silent.
+async fn watch_tables(
+    client: Client,
+    site: String,
+    publication: String,
+    mut tables: Vec<(TableId, Option<u32>)>,
+    gone: mpsc::Sender<Result<TableId>>,
+) {
+    const SQL: &str = "SELECT relid FROM pg_get_publication_tables($1)";
+    let mut ticks = interval(TABLES_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = gone.closed() => return,
+        }
+        let published: Vec<u32> = match client.query(SQL, &[&publication]).await {
+            Ok(rows) => rows.iter().map(|row| row.get(0)).collect(),
+            Err(error) => {
+                let _ = gone.send(Err(lost_in_stream(from_driver(&site, "looking at the publication", error)))).await;
+                return;
+            }
+        };
+        let there = |oid: &Option<u32>| oid.is_some_and(|oid| published.contains(&oid));
+        for (table, _) in tables.iter().filter(|(_, oid)| !there(oid)) {
+            let _ = gone.send(Ok(*table)).await;
+        }
+        tables.retain(|(_, oid)| there(oid));
+    }
 }
 
 /// A connection that streams from `from` on.
@@ -211,6 +255,10 @@ impl LogReader for Log {
                     Some(frames) => self.pending = frames?.into_iter(),
                     None => return Err(Error::new(Cause::Disconnected, &self.name, "the log's connection has ended")),
                 },
+                Some(table) = self.gone.recv() => {
+                    let (site, position) = (self.site, self.assembly.before());
+                    return Ok(LogItem::Emptied { site, table: table?, position });
+                }
                 () = sleep_until(due), if progress.is_some() => {}
             }
         }

@@ -1,5 +1,7 @@
 //! The SQL of our own writes. Its text depends on the shape of a row only, so that each shape is prepared once.
 
+use std::sync::Arc;
+
 use super::connect::{ident, literal, qualified};
 use super::values::{Param, encode, typed};
 use crate::model::{MarkerId, SiteColumn, WriteKind, fit};
@@ -24,47 +26,36 @@ pub(super) fn forget(schema: &str, ids: &[MarkerId]) -> Sql {
     Sql { text, params: vec![Param::Text(format!("{{{}}}", list.join(",")))] }
 }
 
-/// One row's write. It changes one row, or none where the row is not as it has to be.
-pub(super) fn row(row: &RowWrite) -> Sql {
-    let table = qualified(&row.table.schema, &row.table.name);
-    let mut sql = Builder { text: String::with_capacity(128), params: Vec::with_capacity(row.columns.len() + row.key.0.len()) };
-    let column = |number: usize| row.table.columns.get(number).and_then(Option::as_ref);
-    let key_columns = || row.table.table.key.iter().filter_map(|number| column(*number));
+/// Rows in one statement: the round numbers keep the statements to be prepared few.
+const GROUP_SIZES: [usize; 2] = [64, 16];
+
+/// How many of the first of `rows` go well into one statement: inserts of the same columns, or deletes, of one table.
+pub(super) fn group(rows: &[RowWrite]) -> usize {
+    let first = &rows[0];
+    let shape = |row: &RowWrite| {
+        row.kind == first.kind
+            && Arc::ptr_eq(&row.table, &first.table)
+            && row.columns.iter().map(|(number, _)| number).eq(first.columns.iter().map(|(number, _)| number))
+    };
+    if !matches!(first.kind, WriteKind::Insert | WriteKind::Delete) {
+        return 1;
+    }
+    let alike = rows.iter().take(GROUP_SIZES[0]).take_while(|row| shape(row)).count();
+    GROUP_SIZES.into_iter().find(|size| *size <= alike).unwrap_or(1)
+}
+
+/// The write of rows that `group` has put together, or of a single one. It changes one row for each, or none for those
+/// that are not as they have to be.
+pub(super) fn write(rows: &[RowWrite]) -> Sql {
+    let row = &rows[0];
+    let mut sql =
+        Builder { text: String::with_capacity(256), params: Vec::with_capacity(rows.len() * (row.columns.len() + row.key.0.len())) };
     match row.kind {
-        WriteKind::Insert => {
-            let written: Vec<_> = row.columns.iter().filter_map(|(number, value)| Some((column(*number)?, value))).collect();
-            let names: Vec<String> = written.iter().map(|(column, _)| ident(&column.name)).collect();
-            sql.push(&format!("INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE VALUES (", names.join(", ")));
-            for (at, (column, value)) in written.into_iter().enumerate() {
-                sql.push(if at == 0 { "" } else { ", " });
-                sql.bind(encode(value, &column.ty));
-            }
-            let key: Vec<String> = key_columns().map(|column| ident(&column.name)).collect();
-            sql.push(&format!(") ON CONFLICT ({}) DO NOTHING", key.join(", ")));
-        }
-        WriteKind::Replace | WriteKind::Columns => {
-            sql.push(&format!("UPDATE {table} SET "));
-            let mut first = true;
-            for (number, value) in &row.columns {
-                // The key is what the row is found by; identity columns refuse to be set even to what they are.
-                if let Some(column) = column(*number).filter(|_| !row.table.table.key.contains(number)) {
-                    sql.push(if std::mem::take(&mut first) { "" } else { ", " });
-                    sql.push(&format!("{} = ", ident(&column.name)));
-                    sql.bind(encode(value, &column.ty));
-                }
-            }
-            if first {
-                // A row of nothing but its key: whether it is there is what counts.
-                sql.text = format!("SELECT FROM {table}");
-            }
-            sql.matching(row, key_columns());
-            if first {
-                sql.push(" FOR UPDATE");
-            }
-        }
+        WriteKind::Insert => sql.insert(rows),
+        WriteKind::Replace | WriteKind::Columns => sql.update(row),
         WriteKind::Delete => {
-            sql.push(&format!("DELETE FROM {table}"));
-            sql.matching(row, key_columns());
+            sql.push(&format!("DELETE FROM {}", qualified(&row.table.schema, &row.table.name)));
+            sql.matching(rows);
         }
     }
     Sql { text: sql.text, params: sql.params }
@@ -116,13 +107,65 @@ impl Builder {
         self.push(&format!("${number}"));
     }
 
-    fn matching<'a>(&mut self, row: &RowWrite, key: impl Iterator<Item = &'a SiteColumn>) {
-        for (at, (column, value)) in key.zip(&row.key.0).enumerate() {
-            self.push(if at == 0 { " WHERE " } else { " AND " });
+    fn insert(&mut self, rows: &[RowWrite]) {
+        let table = &rows[0].table;
+        let column = |number: usize| table.columns.get(number).and_then(Option::as_ref);
+        let names: Vec<String> = rows[0].columns.iter().filter_map(|(number, _)| Some(ident(&column(*number)?.name))).collect();
+        self.push(&format!("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ", qualified(&table.schema, &table.name), names.join(", ")));
+        for (which, row) in rows.iter().enumerate() {
+            self.push(if which == 0 { "(" } else { ", (" });
+            let written = row.columns.iter().filter_map(|(number, value)| Some((column(*number)?, value)));
+            for (at, (column, value)) in written.enumerate() {
+                self.push(if at == 0 { "" } else { ", " });
+                self.bind(encode(value, &column.ty));
+            }
+            self.push(")");
+        }
+        let key: Vec<String> = key_columns(&rows[0]).map(|column| ident(&column.name)).collect();
+        self.push(&format!(" ON CONFLICT ({}) DO NOTHING", key.join(", ")));
+    }
+
+    fn update(&mut self, row: &RowWrite) {
+        let table = qualified(&row.table.schema, &row.table.name);
+        // The key is what the row is found by; identity columns refuse to be set even to what they are.
+        let set = row.columns.iter().filter(|(number, _)| !row.table.table.key.contains(number));
+        let set = set.filter_map(|(number, value)| Some((row.table.columns.get(*number)?.as_ref()?, value)));
+        for (at, (column, value)) in set.enumerate() {
+            if at == 0 {
+                self.push(&format!("UPDATE {table} SET "));
+            }
+            self.push(if at == 0 { "" } else { ", " });
             self.push(&format!("{} = ", ident(&column.name)));
-            // A canonical key, while columns come fitted; one that does not fit finds no row.
-            let value = fit(value, &column.ty).unwrap_or_else(|_| value.clone());
-            self.bind(encode(&value, &column.ty));
+            self.bind(encode(value, &column.ty));
+        }
+        let nothing_set = self.params.is_empty();
+        if nothing_set {
+            // A row of nothing but its key: whether it is there is what counts.
+            self.push(&format!("SELECT FROM {table}"));
+        }
+        self.matching(std::slice::from_ref(row));
+        if nothing_set {
+            self.push(" FOR UPDATE");
         }
     }
+
+    fn matching(&mut self, rows: &[RowWrite]) {
+        let names: Vec<String> = key_columns(&rows[0]).map(|column| ident(&column.name)).collect();
+        self.push(&format!(" WHERE ({}) IN (", names.join(", ")));
+        for (which, row) in rows.iter().enumerate() {
+            self.push(if which == 0 { "(" } else { ", (" });
+            for (at, (column, value)) in key_columns(row).zip(&row.key.0).enumerate() {
+                self.push(if at == 0 { "" } else { ", " });
+                // A canonical key, while columns come fitted; one that does not fit finds no row.
+                let value = fit(value, &column.ty).unwrap_or_else(|_| value.clone());
+                self.bind(encode(&value, &column.ty));
+            }
+            self.push(")");
+        }
+        self.push(")");
+    }
+}
+
+fn key_columns(row: &RowWrite) -> impl Iterator<Item = &SiteColumn> {
+    row.table.table.key.iter().filter_map(|number| row.table.columns.get(*number)?.as_ref())
 }

@@ -153,14 +153,30 @@ impl PostgresWriter {
         Ok(())
     }
 
+    /// Each row by itself.
     async fn bind_rows(&mut self, rows: &[RowWrite]) -> Result<Vec<Bound>> {
         let mut bound = Vec::with_capacity(rows.len());
         for row in rows {
-            let sql = statements::row(row);
-            let made = self.bind(sql).await;
-            bound.push(made.map_err(|error| self.driver("preparing to write", error).table(&row.table.name))?);
+            bound.push(self.bind_write(std::slice::from_ref(row)).await?);
         }
         Ok(bound)
+    }
+
+    /// Rows together where that is faster, with how many of them each statement writes.
+    async fn bind_groups(&mut self, mut rows: &[RowWrite]) -> Result<(Vec<Bound>, Vec<usize>)> {
+        let (mut bound, mut sizes) = (Vec::new(), Vec::new());
+        while !rows.is_empty() {
+            let (some, rest) = rows.split_at(statements::group(rows));
+            bound.push(self.bind_write(some).await?);
+            sizes.push(some.len());
+            rows = rest;
+        }
+        Ok((bound, sizes))
+    }
+
+    async fn bind_write(&mut self, rows: &[RowWrite]) -> Result<Bound> {
+        let made = self.bind(statements::write(rows)).await;
+        made.map_err(|error| self.driver("preparing to write", error).table(&rows[0].table.name))
     }
 
     /// Marker and forgotten markers: the first acts of a batch.
@@ -176,25 +192,30 @@ impl PostgresWriter {
     }
 
     /// Sends all of a batch at once. Empty: every row is as it had to be.
-    async fn first_pass(&mut self, batch: &Batch, head: &[Bound], rows: &[Bound]) -> Result<Pass> {
+    async fn first_pass(&mut self, batch: &Batch, head: &[Bound]) -> Result<Pass> {
+        let (groups, sizes) = self.bind_groups(&batch.rows).await?;
         self.in_transaction = true;
-        let answers = pipelined(&self.client, &["BEGIN"], head.iter().chain(rows)).await;
+        let answers = pipelined(&self.client, &["BEGIN"], head.iter().chain(&groups)).await;
         let mut answers = answers.into_iter();
         for answer in answers.by_ref().take(1 + head.len()) {
             if let Err(error) = answer {
                 return Err(self.marker_refused(batch, error));
             }
         }
-        let mut rejected = Vec::new();
-        for (at, answer) in answers.enumerate() {
+        let (mut rejected, mut at) = (Vec::new(), 0);
+        for (answer, size) in answers.zip(sizes) {
+            let row = &batch.rows[at];
             match answer {
-                Ok(0) if batch.rows[at].kind != WriteKind::Delete => rejected.push((at, Rejection::Elsewise)),
-                Ok(_) => {}
+                Ok(count) if row.kind == WriteKind::Delete || count == size as u64 => {}
+                Ok(_) if size == 1 => rejected.push((at, Rejection::Elsewise)),
+                // One of several is not as it has to be.
+                Ok(_) => return Ok(Pass::Failed),
                 Err(error) => match Fault::of(&error) {
-                    Some(fault) if self.rejection(&batch.rows[at], &fault).is_some() => return Ok(Pass::Failed),
-                    _ => return Err(self.driver("writing", error).table(&batch.rows[at].table.name)),
+                    Some(fault) if self.rejection(row, &fault).is_some() => return Ok(Pass::Failed),
+                    _ => return Err(self.driver("writing", error).table(&row.table.name)),
                 },
             }
+            at += size;
         }
         Ok(Pass::Done(rejected))
     }
@@ -213,14 +234,15 @@ impl PostgresWriter {
     }
 
     /// The batch again, each row under a savepoint, to find every row that can't be written; rolled back by the caller.
-    async fn second_pass(&mut self, batch: &Batch, head: &[Bound], rows: &[Bound]) -> Result<Vec<(usize, Rejection)>> {
+    async fn second_pass(&mut self, batch: &Batch, head: &[Bound]) -> Result<Vec<(usize, Rejection)>> {
+        let rows = self.bind_rows(&batch.rows).await?;
         self.in_transaction = true;
         let begin = ["BEGIN", "SET CONSTRAINTS ALL IMMEDIATE"];
         for answer in pipelined(&self.client, &begin, head.iter()).await {
             answer.map_err(|error| self.marker_refused(batch, error))?;
         }
         let mut rejected = Vec::new();
-        let answers = guarded(&self.client, rows, CULPRITS_MAX).await.map_err(|error| self.driver("writing", error))?;
+        let answers = guarded(&self.client, &rows, CULPRITS_MAX).await.map_err(|error| self.driver("writing", error))?;
         for (at, answer) in answers.into_iter().enumerate() {
             let row = &batch.rows[at];
             match answer {
@@ -238,16 +260,15 @@ impl PostgresWriter {
     async fn attempt(&mut self, batch: &Batch) -> Result<Outcome> {
         self.clean().await?;
         let head = self.bind_head(batch).await?;
-        let rows = self.bind_rows(&batch.rows).await?;
         self.find_sequences(&batch.rows).await?;
         let (statements, mut failed) = self.bind_statements(&batch.statements).await?;
-        match self.first_pass(batch, &head, &rows).await? {
+        match self.first_pass(batch, &head).await? {
             Pass::Done(rejected) if rejected.is_empty() => {}
             Pass::Done(rejected) => {
                 self.clean().await?;
                 return Ok(Outcome::Rejected(rejected));
             }
-            Pass::Failed => return self.culprits(batch, &head, &rows, None).await,
+            Pass::Failed => return self.culprits(batch, &head, None).await,
         }
         failed.extend(self.run_guarded(&statements).await?);
         self.advance_sequences(&batch.rows).await?;
@@ -257,7 +278,7 @@ impl PostgresWriter {
             Err(error) => match Fault::of(&error).and_then(|fault| fault.rejection(None)) {
                 Some(rejection) => {
                     self.in_transaction = false;
-                    self.culprits(batch, &head, &rows, Some(rejection)).await
+                    self.culprits(batch, &head, Some(rejection)).await
                 }
                 None => Err(self.driver("committing", error)),
             },
@@ -265,9 +286,9 @@ impl PostgresWriter {
     }
 
     /// `otherwise`: what to say of every row when none can be found guilty by itself.
-    async fn culprits(&mut self, batch: &Batch, head: &[Bound], rows: &[Bound], otherwise: Option<Rejection>) -> Result<Outcome> {
+    async fn culprits(&mut self, batch: &Batch, head: &[Bound], otherwise: Option<Rejection>) -> Result<Outcome> {
         self.clean().await?;
-        let rejected = self.second_pass(batch, head, rows).await?;
+        let rejected = self.second_pass(batch, head).await?;
         self.clean().await?;
         // The table may have been altered under the prepared statements.
         self.prepared.clear();

@@ -1,0 +1,134 @@
+//! Reading a ledger without its daemon: the tables as they were registered, and what an operator has said of sites.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Error, Ledger, Result, Shared};
+use crate::config::{self, TableRule};
+use crate::model::{Column, Family, Key, Reader, SiteId, Table, TableId, Value};
+use crate::resolve::{Known, Roster, Row, SiteView, TablePolicy};
+
+/// Rows that are looked at to tell a column's family.
+const SAMPLE_ROWS_MAX: usize = 20;
+
+/// A shared table as it was registered.
+struct Registered {
+    id: TableId,
+    name: String,
+    key: Vec<String>,
+    columns: Vec<String>,
+}
+
+impl Ledger {
+    /// Takes the tables as they were registered, for reading a ledger when no site can be asked. `rules` say which columns
+    /// are secret or left out; families are told from the stored values.
+    pub fn bind_registered(&mut self, rules: &[TableRule]) -> Result<()> {
+        let hub_first = |record: &&super::SiteRecord| (!record.hub, record.name.clone());
+        let mut sites: Vec<&super::SiteRecord> = self.sites.iter().collect();
+        sites.sort_by_key(hub_first);
+        let ids: Vec<SiteId> = sites.into_iter().map(|record| record.id).collect();
+        let mut shared = Vec::new();
+        for registered in self.registered()? {
+            let rule = config::rule_for(rules, &registered.name).unwrap_or_default();
+            let excluded = rule.exclude.clone().unwrap_or_default();
+            let has: Vec<bool> = registered.columns.iter().map(|column| !excluded.contains(column)).collect();
+            let view = |(rank, id): (usize, &SiteId)| SiteView {
+                id: *id,
+                rank: rank as u16,
+                has: has.clone(),
+                known: Known::Unknown { generation: 1 },
+            };
+            let roster = Roster { sites: ids.iter().enumerate().map(view).collect() };
+            let table = Arc::new(self.table_of(&registered, &rule)?);
+            let policy = TablePolicy::plain(table.columns.len());
+            shared.push(Shared { table, policy, filter: None, roster });
+        }
+        self.bind(shared)
+    }
+
+    fn registered(&self) -> Result<Vec<Registered>> {
+        let mut query = self.db.prepare("SELECT id, name, key, columns FROM shared_table ORDER BY id")?;
+        let mut rows = query.query([])?;
+        let list = |text: String| serde_json::from_str(&text).map_err(|e: serde_json::Error| Error::Damaged(e.to_string()));
+        let mut all = Vec::new();
+        while let Some(r) = rows.next()? {
+            all.push(Registered { id: TableId(r.get(0)?), name: r.get(1)?, key: list(r.get(2)?)?, columns: list(r.get(3)?)? });
+        }
+        Ok(all)
+    }
+
+    fn table_of(&self, registered: &Registered, rule: &TableRule) -> Result<Table> {
+        let secret = rule.secret.clone().unwrap_or_default();
+        let key: Vec<usize> =
+            registered.key.iter().filter_map(|name| registered.columns.iter().position(|column| column == name)).collect();
+        let mut families: Vec<Option<Family>> = vec![None; registered.columns.len()];
+        let mut query = self.db.prepare_cached("SELECT key, record FROM row WHERE tbl = ?1 LIMIT ?2")?;
+        let mut rows = query.query(params![registered.id.0, SAMPLE_ROWS_MAX as i64])?;
+        while let Some(r) = rows.next()? {
+            let stored: Key = Reader::new(&r.get::<_, Vec<u8>>(0)?).key()?;
+            let row = Row::decode(&r.get::<_, Vec<u8>>(1)?, registered.columns.len())?;
+            for (at, value) in key.iter().zip(&stored.0) {
+                families[*at] = families[*at].or_else(|| family(value));
+            }
+            for (at, register) in row.registers.iter().enumerate() {
+                families[at] = families[at].or_else(|| register.as_ref().and_then(|register| family(&register.value)));
+            }
+        }
+        let columns = registered.columns.iter().zip(families).map(|(name, family)| Column {
+            name: name.clone(),
+            family: family.unwrap_or(Family::Text),
+            secret: secret.contains(name),
+        });
+        let columns = columns.collect();
+        Ok(Table { id: registered.id, name: registered.name.clone(), key, columns, urgent: rule.urgent.unwrap_or(false) })
+    }
+
+    /// The name of a site, of one that has been removed too.
+    pub fn site_name(&self, id: SiteId) -> String {
+        let known = self.site(id).map(|site| site.name.clone());
+        known.unwrap_or_else(|| {
+            let stored = self.db.query_row("SELECT name FROM site WHERE id = ?1", [id.0], |r| r.get(0)).optional();
+            stored.ok().flatten().unwrap_or_else(|| format!("site number {}", id.0))
+        })
+    }
+
+    /// Conflicts kept in which `site`'s value lost.
+    pub fn count_conflicts_lost_by(&self, site: SiteId) -> Result<u64> {
+        let count = self.db.query_row("SELECT count(*) FROM conflict WHERE loser = ?1", [site.0], |r| r.get::<_, i64>(0))?;
+        Ok(count as u64)
+    }
+
+    /// Whether an operator has paused the site.
+    pub fn is_paused(&self, site: SiteId) -> Result<bool> {
+        Ok(super::open::meta(&self.db, &paused_name(site))?.is_some())
+    }
+
+    /// Pauses a site, or lets it go on, also over restarts.
+    pub fn set_paused(&mut self, site: SiteId, paused: bool) -> Result<()> {
+        match paused {
+            true => self.db.execute("INSERT OR REPLACE INTO meta VALUES (?1, 1)", [paused_name(site)])?,
+            false => self.db.execute("DELETE FROM meta WHERE name = ?1", [paused_name(site)])?,
+        };
+        Ok(())
+    }
+}
+
+pub(super) fn paused_name(site: SiteId) -> String {
+    format!("paused {}", site.0)
+}
+
+fn family(value: &Value) -> Option<Family> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Int(_) | Value::UInt(_) => Family::Integer,
+        Value::Float(_) => Family::Float,
+        Value::Decimal(_) => Family::Decimal,
+        Value::Text(_) => Family::Text,
+        Value::Bytes(_) => Family::Bytes,
+        Value::Date(_) => Family::Date,
+        Value::Time(_) => Family::Time,
+        Value::DateTime(_) => Family::DateTime,
+        Value::Json(_) => Family::Json,
+    })
+}

@@ -1,0 +1,19 @@
+//! One read model for all surfaces: the command line, the admin socket, the status page, metrics.
+//!
+//! [`status`], [`inspect`] and [`history`] are told from the ledger, so they hold for a stopped daemon too; a running one lays
+//! its sites' [`crate::capture::health::Figures`] over them and answers on its socket ([`admin`]). [`check`] proves a
+//! configuration against live databases. Shapes are serialized as they are: each has a `format` number that
+//! rises when a field changes its meaning or goes. Values of rows are in them only where they were asked for.
+
+pub mod admin;
+pub mod check;
+pub mod history;
+pub mod inspect;
+pub mod keys;
+pub mod pairs;
+pub mod schema;
+pub mod status;
+pub mod text;
+
+/// Version of the JSON shapes.
+pub const FORMAT: u32 = 1;

@@ -1,0 +1,162 @@
+//! What `check` says of every two sites: types, unique keys, letter case, numbers given out by both.
+
+use std::sync::Arc;
+
+use super::check::Subject;
+use crate::config::{Config, Direction, InsertPolicy};
+use crate::model::{Fit, SiteTable, Table, UniqueKey, compare_types};
+use crate::sites::binding::{self, PlannedTable};
+use crate::sites::{Finding, TableDescription};
+
+/// Compares every two sites, in both directions; what is found is said at the site where values arrive.
+pub fn compare(config: &Config, subjects: &mut [Subject], tables: &[(PlannedTable, Arc<Table>)]) {
+    for to in 0..subjects.len() {
+        let mut found = Vec::new();
+        for from in (0..subjects.len()).filter(|from| *from != to) {
+            for (planned, _) in tables {
+                // Where only the hub's rows travel, nothing comes from a client.
+                if from != 0 && matches!(planned.rule.direction, Some(Direction::FromHub { .. })) {
+                    continue;
+                }
+                let (Some(there), Some(here)) = (table(&subjects[from], planned), table(&subjects[to], planned)) else { continue };
+                types(&config.sites[from].name, planned, there, here, &mut found);
+                unique(&subjects[from], &subjects[to], planned, there, here, &mut found);
+            }
+        }
+        found.dedup();
+        subjects[to].found.extend(merged(found));
+    }
+}
+
+/// The same finding about several sites is said once.
+fn merged(found: Vec<(String, Finding)>) -> Vec<Finding> {
+    let mut out: Vec<(Vec<String>, Finding)> = Vec::new();
+    for (site, finding) in found {
+        match out.iter_mut().find(|(_, other)| *other == finding) {
+            Some((sites, _)) => sites.push(site),
+            None => out.push((vec![site], finding)),
+        }
+    }
+    out.into_iter()
+        .map(|(sites, mut finding)| {
+            finding.text = finding.text.replace(OTHERS, &sites.join(", "));
+            finding
+        })
+        .collect()
+}
+
+/// Stands for the names of the other sites until equal findings have been put together.
+const OTHERS: &str = "\u{1}";
+
+fn table<'a>(subject: &'a Subject, planned: &PlannedTable) -> Option<&'a Arc<SiteTable>> {
+    subject.bound.iter().find(|bound| bound.table.name == planned.name)
+}
+
+fn types(site: &str, planned: &PlannedTable, there: &SiteTable, here: &SiteTable, found: &mut Vec<(String, Finding)>) {
+    for (at, column) in here.table.columns.iter().enumerate() {
+        let (Some(from), Some(to)) = (&there.columns[at], &here.columns[at]) else { continue };
+        let subject = format!("column {}.{}", planned.name, column.name);
+        let finding = match compare_types(&from.ty, &to.ty) {
+            Fit::Always if from.nullable && !to.nullable && !here.table.key.contains(&at) => {
+                let text = format!("it may be NULL at {OTHERS} and not here: such rows are held back from this site");
+                Finding::warning(subject, text, format!("make column {} of {} nullable, or NOT NULL at the others too", to.name, here.name))
+            }
+            Fit::Always => continue,
+            Fit::Sometimes(why) => {
+                let text = format!("from {OTHERS}: {why}; such rows are held back from this site");
+                Finding::warning(subject, text, format!("give column {} of {} a type that holds all that the others' can", to.name, here.name))
+            }
+            Fit::Never(why) => {
+                let remedy = format!("give column {} of {} a type like the others', or exclude = [{:?}] in its [[table]]", to.name, here.name, column.name);
+                Finding::error(subject, format!("from {OTHERS}: {why}"), remedy)
+            }
+        };
+        found.push((site.to_owned(), finding));
+    }
+}
+
+/// Unique keys beside the table's own key, by shared column names.
+fn unique(from: &Subject, to: &Subject, planned: &PlannedTable, there: &SiteTable, here: &SiteTable, found: &mut Vec<(String, Finding)>) {
+    let site = &from.config.name;
+    for (columns, key) in &keys(here) {
+        let listed = columns.join(", ");
+        let subject = format!("table {}", planned.name);
+        match keys(there).iter().find(|(other, _)| other == columns) {
+            None => {
+                let text = format!("({listed}) is unique here and not at {OTHERS}: rows that clash are held back from this site");
+                found.push((site.clone(), Finding::warning(subject, text, format!("make it unique at every site, or drop {} here", key.name))));
+            }
+            Some((_, other)) if key.case_insensitive && !other.case_insensitive => {
+                let text = format!("({listed}) is unique here without regard to letter case, and with it at {OTHERS}: Joe and joe clash here");
+                let remedy = "make the unique key compare alike at every site (a NOCASE or _ci collation, or an index on lower(...))";
+                found.push((site.clone(), Finding::warning(subject, text, remedy)));
+            }
+            Some(_) => {}
+        }
+    }
+    let (Some(described_there), Some(described_here)) = (described(from, planned), described(to, planned)) else { return };
+    for at in &here.table.key {
+        let (Some(a), Some(b)) = (&there.columns[*at], &here.columns[*at]) else { continue };
+        if !ignores_case(described_there, &a.name) && ignores_case(described_here, &b.name) {
+            let name = &here.table.columns[*at].name;
+            let text = format!("key column {name} compares here without regard to letter case, and with it at {OTHERS}: two rows there are one here");
+            let remedy = format!("give column {} a binary (_bin, _cs) collation here", b.name);
+            found.push((site.clone(), Finding::warning(format!("table {}", planned.name), text, remedy)));
+        }
+    }
+}
+
+fn described<'a>(subject: &'a Subject, planned: &PlannedTable) -> Option<&'a TableDescription> {
+    binding::find(&subject.config, &planned.name, &subject.tables)
+}
+
+fn ignores_case(table: &TableDescription, column: &str) -> bool {
+    table.columns.iter().any(|c| c.column.name == column && c.case_insensitive)
+}
+
+/// Shared names of the columns of each unique key, sorted; keys with a column that is not shared are the site's own.
+fn keys(table: &SiteTable) -> Vec<(Vec<&str>, &UniqueKey)> {
+    let shared = |column: &String| {
+        let at = table.columns.iter().position(|c| c.as_ref().is_some_and(|c| c.name == *column))?;
+        Some(table.table.columns[at].name.as_str())
+    };
+    let mut all = Vec::new();
+    for key in &table.unique {
+        if let Some(mut columns) = key.columns.iter().map(shared).collect::<Option<Vec<&str>>>() {
+            columns.sort_unstable();
+            all.push((columns, key));
+        }
+    }
+    all
+}
+
+/// Keys that are numbers which each site gives out for itself. Where the engine has proved residue classes, its findings say so.
+pub fn numbering(config: &Config, subjects: &mut [Subject], tables: &[(PlannedTable, Arc<Table>)]) {
+    let proved = |subject: &Subject| subject.found.iter().any(|finding| finding.subject.starts_with("id allocation"));
+    if subjects.len() < 2 || subjects.iter().all(proved) {
+        return;
+    }
+    let count = subjects.len();
+    for (planned, table) in tables {
+        let from_hub = matches!(planned.rule.direction, Some(Direction::FromHub { .. }));
+        let surrogate = planned.policy(table).insert == InsertPolicy::Quarantine && table.key.len() == 1;
+        let numbered = subjects.iter().filter(|subject| is_numbered(subject, planned, table)).count();
+        if from_hub || !surrogate || numbered == 0 {
+            continue;
+        }
+        let key = &table.columns[table.key[0]].name;
+        let text = format!("each site gives out numbers for {key} by itself: two may give the same one to two people; the later one is then held back");
+        let remedy = format!(
+            "let each site use numbers of its own: in MySQL and MariaDB auto_increment_increment = {count} and auto_increment_offset = 1 to {count}, one for each server; \
+             in PostgreSQL ALTER SEQUENCE ... INCREMENT BY {count} with another remainder at each site; or let people register at {} only",
+            config.sites[0].name
+        );
+        subjects[0].add(Finding::warning(format!("table {}", planned.name), text, remedy));
+    }
+}
+
+fn is_numbered(subject: &Subject, planned: &PlannedTable, table: &Table) -> bool {
+    let (Some(described), Some(bound)) = (described(subject, planned), self::table(subject, planned)) else { return false };
+    let Some(column) = &bound.columns[table.key[0]] else { return false };
+    described.columns.iter().any(|c| c.column.name == column.name && c.numbered)
+}

@@ -1,0 +1,288 @@
+//! How every site is doing.
+
+use serde::{Deserialize, Serialize};
+
+use super::FORMAT;
+use crate::capture::health::{Figures, State};
+use crate::ledger::{Lane, Ledger, Mode, Phase, Result, SiteRecord, TableProgress};
+use crate::model::SiteId;
+
+/// The answer of `rosterd status`. Times are microseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub format: u32,
+    /// Whether the daemon answered; otherwise all is told from the ledger.
+    pub running: bool,
+    /// When this was told.
+    pub at_us: i64,
+    /// When the running daemon was started.
+    pub started_us: Option<i64>,
+    /// When a stopped daemon was last seen at work.
+    pub seen_us: Option<i64>,
+    pub ledger_bytes: u64,
+    /// Decided conflicts that are kept, with the values that lost.
+    pub conflicts: u64,
+    /// Rows held back from a site.
+    pub quarantined: u64,
+    /// The hub first.
+    pub sites: Vec<SiteStatus>,
+}
+
+/// One site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SiteStatus {
+    pub name: String,
+    /// `hub` or `client`.
+    pub role: String,
+    pub state: SiteState,
+    /// Engine, server and database; None where the daemon does not run.
+    pub address: Option<String>,
+    /// Up to where its log is in the ledger.
+    pub position: Option<String>,
+    /// Commit time of its last captured transaction.
+    pub captured_us: Option<i64>,
+    /// When its log was last read.
+    pub seen_us: Option<i64>,
+    /// From the commit at a source to the commit here, over the last rows applied.
+    pub lag_p50_us: Option<i64>,
+    pub lag_p99_us: Option<i64>,
+    pub owed: Owed,
+    /// Rows written, or about to be, whose landing has not been captured.
+    pub under_way: u64,
+    /// Kept conflicts in which its value lost.
+    pub conflicts_lost: u64,
+    pub quarantined: u64,
+    pub scans: Vec<Scan>,
+    pub stopped_tables: Vec<StoppedTable>,
+    pub last_error: Option<LastError>,
+    /// Since the daemon was started.
+    pub counts: Option<Counts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SiteState {
+    Starting,
+    CatchingUp,
+    Following,
+    Retrying,
+    Stopped,
+    Paused,
+    /// The daemon does not run.
+    NotRunning,
+}
+
+/// Rows that the site does not have as they should be, by what they wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    pub total: u64,
+    /// Of urgent tables.
+    pub urgent: u64,
+    pub live: u64,
+    /// By a copy or a repair.
+    pub bulk: u64,
+}
+
+/// A table that is being compared with the ledger, or waits for that.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scan {
+    pub table: String,
+    /// `first copy`, `after a gap`, `after a restore`.
+    pub why: String,
+    /// `waiting`, `reading`, `comparing`.
+    pub phase: String,
+    pub rows_read: u64,
+    pub rows_estimated: u64,
+    pub percent: u8,
+    pub seconds_left: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedTable {
+    pub table: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    pub text: String,
+    pub at_us: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub captured_changes: u64,
+    pub applied_rows: u64,
+    pub batches: u64,
+    pub conflicts: u64,
+    pub connects: u64,
+    pub failed_statements: u64,
+}
+
+impl Status {
+    /// What the ledger alone says. Its tables must be bound.
+    pub fn read(ledger: &Ledger, now_us: i64) -> Result<Status> {
+        let mut sites = ledger.sites().iter().map(|record| site(ledger, record, now_us)).collect::<Result<Vec<_>>>()?;
+        sites.sort_by_key(|site| site.role != "hub");
+        Ok(Status {
+            format: FORMAT,
+            running: false,
+            at_us: now_us,
+            started_us: None,
+            seen_us: sites.iter().filter_map(|site| site.seen_us).max(),
+            ledger_bytes: ledger.size_bytes(),
+            conflicts: ledger.count_conflicts()?,
+            quarantined: sites.iter().map(|site| site.quarantined).sum(),
+            sites,
+        })
+    }
+
+    /// Lays over it what a running daemon knows of its sites.
+    pub fn overlay(&mut self, started_us: i64, figures: &[(String, Figures)]) {
+        (self.running, self.started_us) = (true, Some(started_us));
+        for site in &mut self.sites {
+            if let Some((_, figures)) = figures.iter().find(|(name, _)| *name == site.name) {
+                site.overlay(figures);
+            }
+        }
+    }
+
+    /// What an operator should look at, one sentence each; none: all is well.
+    pub fn bad_news(&self) -> Vec<String> {
+        let mut news = Vec::new();
+        if !self.running {
+            news.push("the daemon is not running".to_owned());
+        }
+        for site in &self.sites {
+            match site.state {
+                SiteState::Retrying => news.push(format!("site {} can't be worked with and is tried again", site.name)),
+                SiteState::Stopped => news.push(format!("site {} waits for somebody to mend it", site.name)),
+                SiteState::Paused => news.push(format!("site {} is paused; `rosterd site resume {}` lets it go on", site.name, site.name)),
+                SiteState::Starting | SiteState::CatchingUp | SiteState::Following | SiteState::NotRunning => {}
+            }
+            if !site.stopped_tables.is_empty() {
+                news.push(format!("{} at site {} stopped", counted(site.stopped_tables.len() as u64, "table has", "tables have"), site.name));
+            }
+            if site.quarantined > 0 {
+                let rows = counted(site.quarantined, "row is", "rows are");
+                news.push(format!("{rows} held back from site {}; see `rosterd quarantine list`", site.name));
+            }
+        }
+        news
+    }
+
+    /// One line for systemd and the log: `3 sites following, 0 rows owed`.
+    pub fn line(&self) -> String {
+        let following = self.sites.iter().filter(|site| site.state == SiteState::Following).count();
+        let mut line = match following == self.sites.len() {
+            true => format!("{} following", counted(following as u64, "site", "sites")),
+            false => format!("{following} of {} sites following", self.sites.len()),
+        };
+        let owed: u64 = self.sites.iter().map(|site| site.owed.total).sum();
+        line += &format!(", {} owed", counted(owed, "row", "rows"));
+        let copying = self.sites.iter().filter(|site| !site.scans.is_empty()).count();
+        if copying > 0 {
+            line += &format!(", copying at {copying}");
+        }
+        if self.quarantined > 0 {
+            line += &format!(", {} held back", counted(self.quarantined, "row", "rows"));
+        }
+        line
+    }
+}
+
+pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+impl SiteStatus {
+    fn overlay(&mut self, figures: &Figures) {
+        self.state = match figures.state {
+            State::Starting => SiteState::Starting,
+            State::CatchingUp => SiteState::CatchingUp,
+            State::Following => SiteState::Following,
+            State::Retrying => SiteState::Retrying,
+            State::Stopped => SiteState::Stopped,
+            State::Paused => SiteState::Paused,
+        };
+        self.address = Some(figures.address.clone());
+        (self.lag_p50_us, self.lag_p99_us) = (figures.lag_us(50), figures.lag_us(99));
+        self.last_error = figures.last_error.clone().map(|text| LastError { text, at_us: figures.error_us });
+        self.counts = Some(Counts {
+            captured_changes: figures.captured_changes,
+            applied_rows: figures.applied_rows,
+            batches: figures.batches,
+            conflicts: figures.conflicts,
+            connects: figures.connects,
+            failed_statements: figures.failed_statements,
+        });
+    }
+}
+
+fn site(ledger: &Ledger, record: &SiteRecord, now_us: i64) -> Result<SiteStatus> {
+    let (mut scans, mut stopped_tables) = (Vec::new(), Vec::new());
+    for shared in ledger.tables() {
+        let (table, progress) = (shared.table.name.clone(), ledger.progress(record.id, shared.table.id));
+        match progress.stopped.clone() {
+            Some(reason) => stopped_tables.push(StoppedTable { table, reason }),
+            None if progress.phase != Phase::Done => scans.push(scan(table, &progress, now_us)),
+            None => {}
+        }
+    }
+    Ok(SiteStatus {
+        name: record.name.clone(),
+        role: if record.hub { "hub" } else { "client" }.into(),
+        state: SiteState::NotRunning,
+        address: None,
+        position: record.position.as_ref().map(|position| position.0.clone()),
+        captured_us: record.captured_us,
+        seen_us: record.seen_us,
+        lag_p50_us: None,
+        lag_p99_us: None,
+        owed: owed(ledger, record.id),
+        under_way: ledger.under_way(record.id).map_or(0, |under_way| under_way.rows() as u64),
+        conflicts_lost: ledger.count_conflicts_lost_by(record.id)?,
+        quarantined: ledger.count_quarantined(record.id) as u64,
+        scans,
+        stopped_tables,
+        last_error: None,
+        counts: None,
+    })
+}
+
+fn owed(ledger: &Ledger, site: SiteId) -> Owed {
+    let count = |lane| ledger.queues(site).map_or(0, |queues| queues.len(lane) as u64);
+    let (urgent, live, bulk) = (count(Lane::Urgent), count(Lane::Live), count(Lane::Bulk));
+    Owed { total: urgent + live + bulk, urgent, live, bulk }
+}
+
+fn scan(table: String, progress: &TableProgress, now_us: i64) -> Scan {
+    let (read, estimated) = (progress.rows_read, progress.rows_estimated.max(progress.rows_read));
+    let why = match progress.mode {
+        Mode::First => "first copy",
+        Mode::Gap => "after a gap",
+        Mode::Restored => "after a restore",
+    };
+    let phase = match progress.phase {
+        Phase::Waiting => "waiting",
+        Phase::Scanning => "reading",
+        Phase::Sweeping | Phase::Tidying | Phase::Done => "comparing",
+    };
+    let percent = match progress.phase {
+        Phase::Waiting => 0,
+        // An estimate is one: a scan that goes on is not complete.
+        Phase::Scanning => (read * 100 / estimated.max(1)).min(99) as u8,
+        Phase::Sweeping | Phase::Tidying | Phase::Done => 100,
+    };
+    let took_us = progress.started_us.map_or(0, |started| (now_us - started).max(0)) as u64;
+    let left_us = (progress.phase == Phase::Scanning && read > 0).then(|| u128::from(took_us) * u128::from(estimated - read) / u128::from(read));
+    Scan {
+        table,
+        why: why.into(),
+        phase: phase.into(),
+        rows_read: read,
+        rows_estimated: estimated,
+        percent,
+        seconds_left: left_us.map(|us| (us / 1_000_000) as u64),
+    }
+}
