@@ -3,6 +3,7 @@
 
 mod check;
 mod conflicts;
+mod demo;
 mod grants;
 mod inspect;
 mod log;
@@ -36,6 +37,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See it work: three sites made up for the purpose, people at work in them, half a minute
+    Demo(demo::Demo),
     Check(check::Check),
     Grants(grants::Grants),
     Run(run::Run),
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system has threads to give");
     let exit = runtime.block_on(async {
         match &cli.command {
+            Command::Demo(command) => command.run().await,
             Command::Check(command) => command.run(&cli).await,
             Command::Grants(command) => command.run(&cli).await,
             Command::Run(command) => command.run(&cli).await,
