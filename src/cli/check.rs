@@ -12,7 +12,9 @@ use super::{Cli, Exit, print};
 
 /// Prove the configuration against the live databases; each finding comes with what mends it
 #[derive(Args)]
-#[command(after_help = "Example:\n  rosterd check --config ./rosterd.toml\n\nExit code: 0 fine or warnings only, 1 errors, 2 the configuration is wrong, 3 a site does not answer.")]
+#[command(
+    after_help = "Example:\n  rosterd check --config ./rosterd.toml\n\nExit code: 0 fine or warnings only, 1 errors, 2 the configuration is wrong, 3 a site does not answer."
+)]
 pub struct Check {
     /// As JSON
     #[arg(long)]

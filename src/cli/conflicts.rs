@@ -34,11 +34,13 @@ impl Conflicts {
         let request = Request::Conflicts { table: self.table.clone(), limit: self.limit, values: self.show_values };
         let conflicts: history::Conflicts = match admin::ask(&config.daemon.state_dir, &request).await {
             Ok(conflicts) => conflicts,
-            Err(Failure::NotRunning(_)) => match stored(&config).map(|ledger| history::conflicts(&ledger, self.table.as_deref(), self.limit, self.show_values)) {
-                Ok(Ok(conflicts)) => conflicts,
-                Ok(Err(error)) => return Exit::Unreachable(error.to_string()),
-                Err(exit) => return exit,
-            },
+            Err(Failure::NotRunning(_)) => {
+                match stored(&config).map(|ledger| history::conflicts(&ledger, self.table.as_deref(), self.limit, self.show_values)) {
+                    Ok(Ok(conflicts)) => conflicts,
+                    Ok(Err(error)) => return Exit::Unreachable(error.to_string()),
+                    Err(exit) => return exit,
+                }
+            }
             Err(error) => return Exit::Unreachable(error.to_string()),
         };
         match self.json {

@@ -13,7 +13,9 @@ use super::{Cli, Exit, print};
 
 /// The statements that an administrator runs once at each server
 #[derive(Args)]
-#[command(after_help = "Example:\n  rosterd grants hub | mariadb\n\nTables are looked up where rosterd's account can already connect; else those that the configuration names are taken.")]
+#[command(
+    after_help = "Example:\n  rosterd grants hub | mariadb\n\nTables are looked up where rosterd's account can already connect; else those that the configuration names are taken."
+)]
 pub struct Grants {
     /// Of this site only
     site: Option<String>,
@@ -28,7 +30,11 @@ impl Grants {
         let wanted = |site: &SiteConfig| self.site.as_ref().is_none_or(|name| *name == site.name);
         if !config.sites.iter().any(wanted) {
             let names: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
-            return Exit::Usage(format!("there is no site {}; the sites are {}", self.site.as_deref().unwrap_or_default(), names.join(", ")));
+            return Exit::Usage(format!(
+                "there is no site {}; the sites are {}",
+                self.site.as_deref().unwrap_or_default(),
+                names.join(", ")
+            ));
         }
         let hub = describe(&config, 0).await;
         for (at, site) in config.sites.iter().enumerate().filter(|(_, site)| wanted(site)) {
@@ -44,7 +50,10 @@ impl Grants {
             };
             print::out(&format!("-- site {}: {}\n", site.name, connector.address()));
             if let Some(error) = note {
-                print::out(&format!("-- its tables could not be looked up ({}): those that the configuration names are taken\n", error.message));
+                print::out(&format!(
+                    "-- its tables could not be looked up ({}): those that the configuration names are taken\n",
+                    error.message
+                ));
             }
             connector.grants(&tables).iter().for_each(|statement| print::out(&format!("{}\n", ended(statement))));
             print::out("\n");

@@ -10,7 +10,9 @@ use super::{Cli, Exit, print, stored};
 
 /// What the sites agreed on for one row, and what each site holds or is owed
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rosterd inspect users 42\n  rosterd inspect users_roles 42,3 --json\n  rosterd inspect field_data_bio '[\"user\", 0, 42]' --show-values")]
+#[command(
+    after_help = "Examples:\n  rosterd inspect users 42\n  rosterd inspect users_roles 42,3 --json\n  rosterd inspect field_data_bio '[\"user\", 0, 42]' --show-values"
+)]
 pub struct Inspect {
     /// Name of the shared table
     table: String,

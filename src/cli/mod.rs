@@ -112,7 +112,9 @@ async fn instructed(config: &Config, request: Request) -> Exit {
             Exit::Fine
         }
         Err(Failure::Refused(text)) => Exit::Usage(text),
-        Err(error @ Failure::NotRunning(_)) => Exit::Unreachable(format!("{error}; this needs the running daemon: start it with `rosterd run`")),
+        Err(error @ Failure::NotRunning(_)) => {
+            Exit::Unreachable(format!("{error}; this needs the running daemon: start it with `rosterd run`"))
+        }
         Err(error) => Exit::Unreachable(error.to_string()),
     }
 }

@@ -11,7 +11,9 @@ use super::{Cli, Exit, instructed, print};
 
 /// Pause a site, let it go on, take it out of the roster
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rosterd site pause nj\n  rosterd site remove nj\n\nTo add a site, configure it and restart rosterd: it is copied to while the others go on.")]
+#[command(
+    after_help = "Examples:\n  rosterd site pause nj\n  rosterd site remove nj\n\nTo add a site, configure it and restart rosterd: it is copied to while the others go on."
+)]
 pub struct Site {
     #[command(subcommand)]
     what: What,

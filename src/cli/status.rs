@@ -16,7 +16,9 @@ const WATCH: Duration = Duration::from_secs(1);
 
 /// How every site is doing; of a stopped daemon from its ledger
 #[derive(Args)]
-#[command(after_help = "Example:\n  rosterd status --watch\n\nExit code: 0 all is well, 1 something needs an operator, or the daemon does not run.")]
+#[command(
+    after_help = "Example:\n  rosterd status --watch\n\nExit code: 0 all is well, 1 something needs an operator, or the daemon does not run."
+)]
 pub struct Status {
     /// As JSON
     #[arg(long)]

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::{Daemon, Member};
 use crate::capture::follow::now_us;
-use crate::ledger::{self, Ledger, Mode, QuarantineKind, Freshness};
+use crate::ledger::{self, Freshness, Ledger, Mode, QuarantineKind};
 use crate::ops::admin::{Operator, Request};
+use crate::ops::history;
 use crate::ops::inspect::{self, Refusal};
 use crate::ops::status::Status;
-use crate::ops::history;
 
 #[async_trait]
 impl Operator for Daemon {
@@ -113,7 +113,10 @@ fn missing(name: &str) -> String {
 fn retry(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<String, String>> {
     let Some((site, record)) = history::named(ledger, name)? else { return Ok(Err(missing(name))) };
     if record.kind == QuarantineKind::Apart.name() {
-        return Ok(Err(format!("the row of site {} is another person's: `rosterd quarantine discard {name}` gives it up for the merged row", site.name)));
+        return Ok(Err(format!(
+            "the row of site {} is another person's: `rosterd quarantine discard {name}` gives it up for the merged row",
+            site.name
+        )));
     }
     if record.row.0 < 0 {
         return Ok(Err("a value at the site has no lossless form; mend it there, and the row is shared again".into()));
@@ -126,7 +129,10 @@ fn retry(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<String, Strin
 fn discard(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<String, String>> {
     let Some((site, record)) = history::named(ledger, name)? else { return Ok(Err(missing(name))) };
     if record.kind != QuarantineKind::Apart.name() {
-        return Ok(Err(format!("there is nothing to give up at site {}: mend the cause, then `rosterd quarantine retry {name}`", site.name)));
+        return Ok(Err(format!(
+            "there is nothing to give up at site {}: mend the cause, then `rosterd quarantine retry {name}`",
+            site.name
+        )));
     }
     let Some((table, key, mut row)) = ledger.load_id(record.row)? else { return Ok(Err(missing(name))) };
     for held in row.held.iter_mut().filter(|held| held.site == site.id) {

@@ -276,7 +276,8 @@ fn scan(table: String, progress: &TableProgress, now_us: i64) -> Scan {
         Phase::Sweeping | Phase::Tidying | Phase::Done => 100,
     };
     let took_us = progress.started_us.map_or(0, |started| (now_us - started).max(0)) as u64;
-    let left_us = (progress.phase == Phase::Scanning && read > 0).then(|| u128::from(took_us) * u128::from(estimated - read) / u128::from(read));
+    let left_us =
+        (progress.phase == Phase::Scanning && read > 0).then(|| u128::from(took_us) * u128::from(estimated - read) / u128::from(read));
     Scan {
         table,
         why: why.into(),
