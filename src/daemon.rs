@@ -64,6 +64,7 @@ pub struct Member {
     wanted: Mutex<Option<Mode>>,
     /// Ends its session, or the pause after one, so that it is begun anew at once.
     again: Notify,
+    definitions: Mutex<session::Definitions>,
 }
 
 impl Member {
@@ -71,8 +72,9 @@ impl Member {
         let site = connect(id, config, daemon);
         let health = Arc::new(Health::default());
         health.figures().address = site.address();
-        let (wanted, again) = (Mutex::default(), Notify::new());
-        Arc::new(Member { id, config: config.clone(), site, health, paused: watch::Sender::new(paused), wanted, again })
+        let (config, paused) = (config.clone(), watch::Sender::new(paused));
+        let (wanted, again, definitions) = (Mutex::default(), Notify::new(), Mutex::default());
+        Arc::new(Member { id, config, site, health, paused, wanted, again, definitions })
     }
 
     /// Begins its session anew.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use mysql_site::*;
 use rosterd::model::{Cell, LogItem, MarkerId, MarkerKind, Origin, Position, Value, WriteKind, fit};
-use rosterd::sites::{Cause, Lane, Outcome, Piece, Rejection, RowWrite, Site, Statement, Writer};
+use rosterd::sites::{Cause, Lane, Outcome, Piece, Rejection, RowWrite, Statement, Writer};
 use servers::{Kind, Server};
 
 /// How many transactions of this database wait for a lock.
@@ -347,7 +347,8 @@ async fn statements_instead_of_rows_are_an_alarm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sites_on_one_server_share_a_reader() {
     for kind in KINDS {
-        let server = Server::shared(kind);
+        // Its own, so that nothing else is in the log.
+        let server = &Server::start(kind);
         let (a, b) = (Place::new(server, 1).await, Place::new(server, 2).await);
         assert_eq!(a.site.log_key(), b.site.log_key());
         assert_ne!(a.site.identity().await.unwrap(), b.site.identity().await.unwrap());
@@ -460,7 +461,16 @@ async fn a_lost_connection_is_settled_both_ways() {
         let lost = first.apply(&batch(2, vec![user(&users, WriteKind::Insert, 2, "ann")])).await.unwrap_err();
         assert_eq!(lost.cause, Cause::Disconnected, "{lost}");
         assert_eq!(first.ping().await.unwrap_err().cause, Cause::Disconnected);
-        let mut second = writer(&place).await;
+        // The server may still be at ending the old connection.
+        let opened = async {
+            loop {
+                match place.site.writer(Lane::Urgent, "second").await {
+                    Err(error) if error.cause == Cause::Held => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                    other => return other.expect("the writer opens"),
+                }
+            }
+        };
+        let mut second = tokio::time::timeout(DEADLINE, opened).await.expect("the lock is given back");
         assert!(second.settle(MarkerId(1)).await.unwrap());
         assert!(!second.settle(MarkerId(2)).await.unwrap());
         assert!(!second.settle(MarkerId(2)).await.unwrap(), "its own tombstone");
@@ -484,7 +494,8 @@ async fn settling_waits_for_a_transaction_in_progress() {
         let (settled, _) = tokio::join!(writer.settle(MarkerId(1)), async {
             // Until the other one waits for its lock.
             while place.value(WAITING) == "0" {
-                tokio::task::yield_now().await;
+                // The server renews that table only when it was not read for 100 ms.
+                tokio::time::sleep(std::time::Duration::from_millis(150)).await;
             }
             conn.query_drop("COMMIT").await.unwrap();
         });
@@ -535,7 +546,7 @@ async fn rows_larger_than_a_packet() {
         let big = place.table(1, "big").await;
         let mut log = place.log(&[big.clone()]).await;
         let mut writer = writer(&place).await;
-        let bytes: Vec<u8> = (0..20u32 << 20).map(|i| (i * 7 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..20u32 << 20).map(|i| ((i * 7) >> 3) as u8).collect();
         let rows = vec![
             row(&big, WriteKind::Insert, &[(0, Value::Int(1)), (1, Value::Bytes(bytes.clone())), (2, text("x"))]),
             row(&big, WriteKind::Insert, &[(0, Value::Int(2)), (1, Value::Null), (2, text("small"))]),
@@ -831,7 +842,8 @@ async fn deadlocks_make_a_batch_give_way() {
         let one = batch(1, vec![user(&users, WriteKind::Columns, 1, "first"), user(&users, WriteKind::Columns, 2, "second")]);
         let (applied, _) = tokio::join!(writer.apply(&one), async {
             while place.value(WAITING) == "0" {
-                tokio::task::yield_now().await;
+                // The server renews that table only when it was not read for 100 ms.
+                tokio::time::sleep(std::time::Duration::from_millis(150)).await;
             }
             conn.query_drop("UPDATE users SET mail = 'y' WHERE uid = 1; COMMIT").await.unwrap();
         });

@@ -126,7 +126,8 @@ pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Wr
         };
         ledger.call(settled).await?;
     }
-    Ok(())
+    // Rows that the last session's lanes had put aside.
+    Ok(ledger.call(|ledger| ledger.rebuild_queues()).await?)
 }
 
 /// After-apply statements that are run once more after a while: a request in flight may put an old value back into a cache.

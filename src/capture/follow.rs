@@ -26,8 +26,8 @@ pub struct Follower {
 pub enum End {
     /// The reader is gone; it has told why.
     Reader,
-    /// These tables' definitions have to be looked at.
-    Altered(Vec<TableId>),
+    /// These tables' definitions have to be looked at. Reading goes on from the position given: what came after was not taken.
+    Altered(Vec<TableId>, Option<Position>),
 }
 
 impl Follower {
@@ -43,29 +43,34 @@ impl Follower {
             if items.recv_many(&mut batch, ITEMS_MAX).await == 0 {
                 return Ok(End::Reader);
             }
-            let position = batch.iter().rev().find_map(|item| item.position().cloned());
-            let report = self.take(std::mem::take(&mut batch)).await?;
-            if let Some(position) = position {
-                let _ = acknowledge.send((self.site, position));
+            let (report, position) = self.take(std::mem::take(&mut batch)).await?;
+            if let Some(position) = &position {
+                let _ = acknowledge.send((self.site, position.clone()));
             }
             self.tell(&report);
             if !report.altered.is_empty() {
-                return Ok(End::Altered(report.altered));
+                return Ok(End::Altered(report.altered, position));
             }
         }
     }
 
-    async fn take(&self, items: Vec<LogItem>) -> Result<Report> {
+    /// Takes items up to the first that asks for a table's definition to be looked at; gives the last position taken.
+    async fn take(&self, items: Vec<LogItem>) -> Result<(Report, Option<Position>)> {
         let watch = self.watch.clone();
         self.ledger
             .call(move |ledger| {
                 let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 let mut report = Report::default();
                 let now_us = now_us();
+                let mut position = None;
                 for item in items {
+                    position = item.position().cloned().or(position);
                     absorb(ledger, &mut watch, item, now_us, &mut report)?;
+                    if !report.altered.is_empty() {
+                        break;
+                    }
                 }
-                Ok(report)
+                Ok((report, position))
             })
             .await
     }

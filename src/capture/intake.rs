@@ -5,7 +5,7 @@ use tracing::warn;
 use super::chunk;
 use super::net::{Net, net_effect};
 use super::watch::Watch;
-use crate::ledger::{Error, Freshness, Ledger, Phase, QuarantineKind, Result, RowId};
+use crate::ledger::{Error, Freshness, Ledger, Mode, Phase, QuarantineKind, Result, RowId};
 use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SiteId, TableId, Transaction};
 use crate::resolve::{self, ConflictKind, Known, Observed, Row};
 
@@ -41,7 +41,13 @@ pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64
             let why = "all its rows were removed at once (TRUNCATE or DROP); nothing was deleted elsewhere";
             stop(ledger, site, table, why, report)?;
         }
-        LogItem::Alarm { table, message, .. } => stop(ledger, site, table, &message, report)?,
+        LogItem::Alarm { table, message, .. } => {
+            // Whatever it was, comparing the table finds it.
+            let name = ledger.shared(table).map_or("", |shared| shared.table.name.as_str());
+            warn!(table = name, message, "the table may have changed unseen; it is compared with the ledger");
+            watch.abandon_chunk();
+            ledger.rescan_table(site, table, Mode::Gap)?;
+        }
     }
     if let Some(position) = position {
         ledger.advance(site, &position, committed_us, now_us)?;
@@ -61,7 +67,7 @@ pub fn stop(ledger: &mut Ledger, site: SiteId, table: TableId, why: &str, report
 }
 
 fn watermark(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, marker: MarkerId, now_us: i64, report: &mut Report) -> Result<()> {
-    ledger.heard(site, marker);
+    ledger.marked(site, marker);
     if let Some(open) = &mut watch.chunk {
         if open.low == marker {
             open.begin();

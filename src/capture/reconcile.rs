@@ -9,7 +9,7 @@ use super::follow::{Follower, now_us};
 use super::{Report, chunk};
 use crate::ledger::{self, Lane, Ledger, Phase};
 use crate::model::{SiteTable, TableId};
-use crate::sites::{ChunkReader, Error, Writer};
+use crate::sites::{ChunkReader, Error, Site, Writer};
 
 /// Ledger rows that a sweep goes through in one transaction.
 const SWEEP_ROWS: usize = 500;
@@ -17,6 +17,7 @@ const SWEEP_ROWS: usize = 500;
 const BULK_ROWS_MAX: usize = 20_000;
 
 pub struct Scanner {
+    pub site: Arc<dyn Site>,
     pub follower: Arc<Follower>,
     pub tables: Vec<Arc<SiteTable>>,
     pub control: Arc<tokio::sync::Mutex<Box<dyn Writer>>>,
@@ -40,18 +41,25 @@ pub enum Failure {
 
 impl Scanner {
     /// Scans every table that is not known yet, urgent ones first, and then waits for more to do.
-    pub async fn run(&self, reader: &mut dyn ChunkReader) -> Result<(), Failure> {
+    pub async fn run(&self) -> Result<(), Failure> {
+        let mut reader: Option<Box<dyn ChunkReader>> = None;
         loop {
             let progressed = self.progressed.notified();
-            let mut open = false;
+            let mut scanned = false;
             for table in &self.tables {
                 if self.is_due(table.table.id).await? {
-                    self.table(reader, table).await?;
+                    let reader = match &mut reader {
+                        Some(reader) => reader,
+                        none => none.insert(self.site.chunk_reader().await?),
+                    };
+                    self.table(reader.as_mut(), table).await?;
                     self.progressed.notify_waiters();
-                    open = true;
+                    scanned = true;
                 }
             }
-            if !open {
+            if !scanned {
+                // A connection that waits for hours is one that somebody's time limit ends.
+                reader = None;
                 let _ = tokio::time::timeout(Duration::from_secs(5), progressed).await;
             }
         }

@@ -14,7 +14,7 @@ use crate::capture::reconcile::{self, Scanner};
 use crate::capture::{Watch, recover as lost};
 use crate::config::{AfterApply, AfterApplyPiece, SiteConfig};
 use crate::ledger::{self, Ledger, Mode};
-use crate::model::{MarkerId, MarkerKind, Position, SiteTable, Table};
+use crate::model::{MarkerId, MarkerKind, Position, SiteId, SiteTable, Table, TableId};
 use crate::sites::binding;
 use crate::sites::{Disposition, Error, Lane, LogMember, TableDescription, Writer};
 
@@ -49,6 +49,36 @@ impl From<reconcile::Failure> for Failure {
     }
 }
 
+/// What is remembered between a site's sessions of definitions that changed.
+#[derive(Default)]
+pub struct Definitions {
+    /// Where each table's definition was looked at last.
+    last: HashMap<TableId, Option<Position>>,
+    /// Tables whose rows in the log were written under a definition that is not the live one: passed over up to the log's end as
+    /// it is on connecting, and compared with the ledger then.
+    passing: Vec<TableId>,
+}
+
+impl Definitions {
+    fn altered(&mut self, tables: &[TableId], position: Option<Position>) {
+        for table in tables {
+            if self.last.get(table) == Some(&position) {
+                self.passing.push(*table);
+            }
+            self.last.insert(*table, position.clone());
+        }
+    }
+
+    /// The log's end has been reached. Gives whether a new session is needed to take up what was passed over.
+    fn pass(&mut self) -> bool {
+        !std::mem::take(&mut self.passing).is_empty()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 type Control = Arc<tokio::sync::Mutex<Box<dyn Writer>>>;
 type Markers = Vec<(MarkerId, MarkerKind, Vec<u8>)>;
 
@@ -57,6 +87,8 @@ const FORGET_MAX: usize = 256;
 const UPKEEP: Duration = Duration::from_millis(250);
 /// How long the lanes may take to finish the batches in hand when a session is ended.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
+/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
+const HEARTBEAT_TICKS: u32 = 40;
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -89,7 +121,6 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let moved = identify(daemon, member).await?;
     let mut urgent = site.writer(Lane::Urgent, &holder).await?;
     let mut bulk = site.writer(Lane::Bulk, &holder).await?;
-    let mut chunks = site.chunk_reader().await?;
     let target = Arc::new(target(daemon, member, &tables));
     recover(&target, &daemon.ledger, control.as_mut()).await?;
     let markers = control.markers().await?;
@@ -127,6 +158,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     };
     let (urgent_lane, bulk_lane) = (lane(Lane::Urgent), lane(Lane::Bulk));
     let scanner = Scanner {
+        site: site.clone(),
         follower: follower.clone(),
         tables: tables.clone(),
         control: control.clone(),
@@ -138,16 +170,17 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     };
     let following = async {
         match follower.follow(&mut subscription.items, &acknowledge).await? {
-            End::Altered(tables) => {
+            End::Altered(tables, position) => {
                 tracing::info!(
                     site = member.config.name,
                     tables = tables.len(),
-                    "a shared table's definition may have changed; looking at it again"
+                    "a table's definition may have changed; looking at it again"
                 );
+                lock(&member.definitions).altered(&tables, position);
                 Ok::<(), Failure>(())
             }
             End::Reader => {
-                let failure = subscription.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                let failure = lock(&subscription.failure).take();
                 Err(failure.map_or_else(|| other(member, "its log reader ended", false), Failure::Site))
             }
         }
@@ -157,6 +190,9 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
             .await
             .map_err(|failure| failure.unwrap_or_else(|| other(member, "its log did not come to our watermark", false)))?;
         forget_landed(daemon, member, &markers).await?;
+        if lock(&member.definitions).pass() {
+            return Ok(());
+        }
         member.health.enter(State::Following);
         tracing::info!(site = member.config.name, tables = tables.len(), "following");
         daemon.wake();
@@ -168,7 +204,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         };
         tokio::try_join!(
             lanes,
-            async { Ok::<(), Failure>(scanner.run(chunks.as_mut()).await?) },
+            async { Ok::<(), Failure>(scanner.run().await?) },
             upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats]),
         )?;
         Ok(())
@@ -201,8 +237,13 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
 /// The site's own tables for the shared ones. A table that does not fit stops here, with the reason; the others go on.
 async fn bind(daemon: &Arc<Daemon>, member: &Arc<Member>, descriptions: &[TableDescription]) -> Result<Vec<Arc<SiteTable>>, Failure> {
     let (mut tables, mut unfit) = (Vec::new(), Vec::new());
-    let planned: Vec<_> = daemon.plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let planned: Vec<_> = lock(&daemon.plan).clone();
+    let passing = lock(&member.definitions).passing.clone();
     for (planned, table) in &planned {
+        if passing.contains(&table.id) {
+            unfit.push((table.id, format!("{DEFINITION}a stretch of the log was written under another; it is compared anew behind it")));
+            continue;
+        }
         match binding::bind(&member.config, planned, table, descriptions) {
             Ok(table) => tables.push(Arc::new(table)),
             Err(finding) => unfit.push((table.id, format!("{DEFINITION}{}; {}", finding.text, finding.remedy.unwrap_or_default()))),
@@ -224,15 +265,15 @@ const DEFINITION: &str = "its definition does not fit: ";
 
 fn settle_definitions(
     ledger: &mut Ledger,
-    site: crate::model::SiteId,
-    fit: Vec<(crate::model::TableId, Vec<bool>)>,
-    unfit: Vec<(crate::model::TableId, String)>,
-) -> ledger::Result<Vec<(crate::model::TableId, String)>> {
+    site: SiteId,
+    fit: Vec<(TableId, Vec<bool>)>,
+    unfit: Vec<(TableId, String)>,
+) -> ledger::Result<Vec<(TableId, String)>> {
     for (table, has) in fit {
         ledger.set_columns(site, table, has);
         let progress = ledger.progress(site, table);
         if progress.stopped.as_ref().is_some_and(|why| why.starts_with(DEFINITION)) {
-            ledger.resume(site, table)?;
+            ledger.resume(site, table, Mode::Gap)?;
         }
     }
     for (table, why) in &unfit {
@@ -244,7 +285,7 @@ fn settle_definitions(
 }
 
 fn target(daemon: &Daemon, member: &Member, tables: &[Arc<SiteTable>]) -> Target {
-    let planned = daemon.plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let planned = lock(&daemon.plan);
     let of = |table: &Arc<SiteTable>| {
         let rule = planned.iter().find(|(_, t)| t.id == table.table.id).and_then(|(planned, _)| planned.rule.after_apply.clone());
         let after_apply = rule.unwrap_or_default().iter().map(|statement| template(statement, &member.config, &table.table)).collect();
@@ -275,21 +316,22 @@ async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position
 }
 
 /// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes.
-/// Gives whether it is another one that an operator wants to be compared.
-async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<bool, Failure> {
+/// Gives the identity of another one that an operator wants to be compared.
+async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Option<String>, Failure> {
     let identity = member.site.identity().await?;
     let id = member.id;
     let known = daemon.ledger.call(move |ledger| Ok(ledger.site(id).and_then(|site| site.identity.clone()))).await?;
     match known {
-        Some(known) if known == identity => Ok(false),
-        Some(_) if member.wanted().is_none() => Err(other(
+        Some(known) if known == identity => Ok(None),
+        Some(_) if member.wanted().is_some() => Ok(Some(identity)),
+        Some(_) => Err(other(
             member,
             "it is another database than before (moved, restored or replaced); if it holds the same people, `rosterd reconcile` compares it with the ledger",
             true,
         )),
-        known => {
+        None => {
             daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
-            Ok(known.is_some())
+            Ok(None)
         }
     }
 }
@@ -299,17 +341,20 @@ async fn compare_anew(
     daemon: &Arc<Daemon>,
     member: &Arc<Member>,
     mode: Mode,
-    moved: bool,
+    moved: Option<String>,
     watch: &Arc<Mutex<Watch>>,
     markers: &Markers,
 ) -> Result<(), Failure> {
     let (id, watch, markers) = (member.id, watch.clone(), markers.clone());
     let now_at = member.site.log_end().await?;
     let begun = move |ledger: &mut Ledger| {
-        let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut watch = lock(&watch);
+        if let Some(identity) = &moved {
+            ledger.identify(id, identity)?;
+        }
         match mode {
             Mode::Restored => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
-            Mode::First | Mode::Gap if moved => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+            Mode::First | Mode::Gap if moved.is_some() => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
             Mode::First | Mode::Gap => ledger.rescan(id, Mode::Gap)?,
         }
         Ok(())
@@ -325,7 +370,7 @@ async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Contro
     let waiting = watch.clone();
     let marked = daemon.ledger.call(move |ledger| {
         let marker = ledger.next_marker()?;
-        Ok((marker, waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).wait_for(marker)))
+        Ok((marker, lock(&waiting).wait_for(marker)))
     });
     let (marker, reached) = marked.await.map_err(|error| Some(error.into()))?;
     control.lock().await.mark(marker).await.map_err(|error| Some(error.into()))?;
@@ -339,8 +384,9 @@ async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Contro
 async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Markers) -> Result<(), Failure> {
     let (id, all): (_, Vec<MarkerId>) = (member.id, markers.iter().map(|(marker, ..)| *marker).collect());
     let heard = move |ledger: &mut Ledger| {
-        let unheard = ledger.unheard(id);
-        all.into_iter().filter(|marker| !unheard.contains(marker)).for_each(|marker| ledger.heard(id, marker));
+        let mut kept = ledger.unheard(id);
+        kept.extend(ledger.site(id).and_then(|record| record.marked));
+        all.into_iter().filter(|marker| !kept.contains(marker)).for_each(|marker| ledger.heard(id, marker));
         Ok(())
     };
     Ok(daemon.ledger.call(heard).await?)
@@ -353,6 +399,10 @@ async fn upkeep(daemon: &Arc<Daemon>, member: &Arc<Member>, control: &Control, r
     loop {
         tokio::time::sleep(UPKEEP).await;
         ticks += 1;
+        if ticks.is_multiple_of(HEARTBEAT_TICKS) {
+            let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
+            control.lock().await.mark(marker).await?;
+        }
         let due: Vec<_> = repeats.iter().flat_map(|repeats| repeats.take_due()).collect();
         if !due.is_empty() {
             control.lock().await.run(&due).await?;
@@ -373,7 +423,6 @@ async fn give_up_log(
     control: &Control,
     error: &Error,
 ) -> Result<(), Failure> {
-    tracing::warn!(site = member.config.name, %error, "its log is lost; its tables are compared with the ledger");
     member.health.failed(State::Retrying, error, now_us());
     let tables: Vec<_> = bind(daemon, member, &member.site.describe().await?).await?;
     member.site.prepare(&tables).await?;
@@ -381,10 +430,23 @@ async fn give_up_log(
     let now_at = member.site.log_end().await?;
     let (id, watch) = (member.id, watch.clone());
     let recovered = daemon.ledger.call(move |ledger| {
-        let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())
+        let mut watch = lock(&watch);
+        let marked = ledger.site(id).and_then(|record| record.marked);
+        let older = marked.is_some_and(|marked| !markers.iter().any(|(marker, ..)| *marker >= marked));
+        match older {
+            true => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
+            false => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+        }
+        Ok(older)
     });
-    recovered.await?;
+    match recovered.await? {
+        true => {
+            tracing::warn!(site = member.config.name, %error, "the site is older than the ledger (a backup?); what it lacks is put back")
+        }
+        false => {
+            tracing::warn!(site = member.config.name, %error, "its log is lost; what people changed there meanwhile is found by comparing")
+        }
+    }
     Ok(())
 }
 
@@ -402,5 +464,9 @@ fn marker_schema(config: &SiteConfig) -> String {
 }
 
 fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this host".into(), |name| name.trim().to_owned())
+    let mut name = [0u8; 256];
+    // SAFETY: the buffer is as long as it is said to be; the last byte stays zero.
+    let known = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) == 0 };
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(0);
+    if known && end > 0 { String::from_utf8_lossy(&name[..end]).into_owned() } else { "this host".into() }
 }

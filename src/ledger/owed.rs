@@ -143,8 +143,10 @@ impl Ledger {
     /// The site has committed the batch: its rows may be written again before the log shows them.
     pub fn committed(&mut self, site: SiteId, marker: MarkerId) {
         let Some(under_way) = self.under_way.get_mut(&site) else { return };
-        for sent in under_way.rows.values_mut().filter(|sent| sent.marker == marker) {
-            sent.committed = true;
+        for id in under_way.batches.get(&marker).into_iter().flatten() {
+            if let Some(sent) = under_way.rows.get_mut(id).filter(|sent| sent.marker == marker) {
+                sent.committed = true;
+            }
         }
     }
 
@@ -168,6 +170,14 @@ impl Ledger {
     /// One of our transactions has been heard back: its marker can be removed at the site.
     pub fn heard(&mut self, site: SiteId, marker: MarkerId) {
         self.heard.entry(site).or_default().push(marker);
+    }
+
+    /// A watermark has been heard back. The one before it can be removed; the last stays.
+    pub fn marked(&mut self, site: SiteId, marker: MarkerId) {
+        let record = self.sites.iter_mut().find(|record| record.id == site);
+        if let Some(earlier) = record.and_then(|record| record.marked.replace(marker)) {
+            self.heard(site, earlier);
+        }
     }
 
     /// Up to `limit` markers to remove at the site.

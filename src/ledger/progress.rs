@@ -162,17 +162,21 @@ impl Ledger {
     }
 
     /// Every table of `site` is compared with the ledger again: its log was lost (`Gap`), or it is older than
-    /// the ledger (`Restored`). A first copy under way goes on as one.
+    /// the ledger (`Restored`). Tables that have stopped stay so.
     pub fn rescan(&mut self, site: SiteId, mode: Mode) -> Result<()> {
-        let tables: Vec<TableId> = self.tables_of(site);
-        for table in tables {
-            let old = self.progress(site, table);
-            let mode = if old.mode == Mode::First && old.phase < Phase::Tidying { Mode::First } else { mode };
-            let mut progress = TableProgress::waiting(mode, old.generation + 1);
-            progress.stopped = old.stopped;
-            self.set_progress(site, table, progress)?;
+        for table in self.tables_of(site) {
+            self.rescan_table(site, table, mode)?;
         }
         Ok(())
+    }
+
+    /// One table of `site` is compared with the ledger again. A first copy under way begins anew as one.
+    pub fn rescan_table(&mut self, site: SiteId, table: TableId, mode: Mode) -> Result<()> {
+        let old = self.progress(site, table);
+        let mode = if old.mode == Mode::First && old.phase < Phase::Tidying { Mode::First } else { mode };
+        let mut progress = TableProgress::waiting(mode, old.generation + 1);
+        progress.stopped = old.stopped;
+        self.set_progress(site, table, progress)
     }
 
     /// Which columns of a table the site has: told when its description has been read.
@@ -184,10 +188,11 @@ impl Ledger {
     }
 
     /// A table that had stopped at a site goes on: it is compared with the ledger, as its changes were not captured meanwhile.
-    pub fn resume(&mut self, site: SiteId, table: TableId) -> Result<()> {
-        let old = self.progress(site, table);
-        let mode = if old.mode == Mode::First && old.phase < Phase::Tidying { Mode::First } else { Mode::Gap };
-        self.set_progress(site, table, TableProgress::waiting(mode, old.generation + 1))?;
+    pub fn resume(&mut self, site: SiteId, table: TableId, mode: Mode) -> Result<()> {
+        let mut progress = self.progress(site, table);
+        progress.stopped = None;
+        self.set_progress(site, table, progress)?;
+        self.rescan_table(site, table, mode)?;
         self.rebuild_queues()
     }
 

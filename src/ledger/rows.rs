@@ -207,7 +207,7 @@ impl Ledger {
     }
 
     /// Tells queues and source transactions from the rows again.
-    pub(super) fn rebuild_queues(&mut self) -> Result<()> {
+    pub fn rebuild_queues(&mut self) -> Result<()> {
         self.queues.values_mut().for_each(|queues| queues.clear());
         self.transactions.clear();
         let mut found = Vec::new();

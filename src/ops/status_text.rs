@@ -173,7 +173,7 @@ rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 1 row held bac
             "  sessions stopped: its definition does not fit\n",
             "  last error, 6 s ago: site pa: no answer\n",
             "! site pa can't be worked with and is tried again\n",
-            "! 1 table has stopped at site pa; mend the cause, then `rosterd site resume pa`\n",
+            "! 1 table has stopped at site pa; see `rosterd site resume --help`\n",
             "! 1 row is held back from site pa; see `rosterd quarantine list`\n",
         ] {
             assert!(text.contains(line), "`{line}` is missing in:\n{text}");

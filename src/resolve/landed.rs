@@ -21,31 +21,38 @@ pub fn landed(
     let view = roster.site(dot.site);
     let mut held = row.take_held(dot.site, view.known);
     let mut altered = Vec::new();
-    if sent.kind == WriteKind::Columns {
-        if !held.life.exists() {
-            // It was put back there unseen, and our write went over it.
-            held.life = held.life.next();
-            held.columns.clear();
-        }
-    } else {
+    let width = row.registers.len();
+    let mut written = vec![false; width];
+    sent.columns.iter().filter(|(column, ..)| usize::from(*column) < width).for_each(|(column, ..)| written[usize::from(*column)] = true);
+    if sent.kind != WriteKind::Columns {
         held.life = sent.life;
         held.columns = match sent.life.exists() {
-            true => (0..row.registers.len() as u16).map(|column| (column, None)).collect(),
+            true => (0..width as u16).filter(|column| !written[usize::from(*column)]).map(|column| (column, None)).collect(),
             false => Vec::new(),
         };
+    } else if held.life.exists() {
+        held.columns.retain(|(column, _)| !written[usize::from(*column)]);
+    } else {
+        // It was put back there unseen, and our write went over it.
+        held.life = held.life.next();
+        held.columns.clear();
     }
-    for (column, dot, print) in &sent.columns {
-        let shown = content.and_then(|content| content.get(usize::from(*column))).and_then(value);
-        let print = shown.map_or(*print, |value| {
-            let actual = fingerprint(value);
-            if actual != *print {
-                altered.push(usize::from(*column));
+    for (column, dot, print) in sent.columns.iter().filter(|(column, ..)| usize::from(*column) < width) {
+        let at = usize::from(*column);
+        let merged = row.registers[at].as_ref().filter(|merged| held.life == row.life && merged.dot == *dot);
+        let shown = content.and_then(|content| content.get(at)).and_then(value);
+        // A dot names one value for good, so the merged value is what was sent.
+        let (same, print) = match (shown, merged) {
+            (None, merged) => (merged.is_some(), *print),
+            (Some(shown), Some(merged)) if *shown == merged.value => (true, *print),
+            (Some(shown), merged) => {
+                let actual = fingerprint(shown);
+                if actual != *print {
+                    altered.push(at);
+                }
+                (merged.is_some() && actual == *print, actual)
             }
-            actual
-        });
-        let merged = row.registers.get(usize::from(*column)).and_then(Option::as_ref);
-        let same = held.life == row.life && !altered.contains(&usize::from(*column)) && merged.is_some_and(|merged| merged.dot == *dot);
-        held.columns.retain(|(c, _)| c != column);
+        };
         if !same {
             held.columns.push((*column, Some((*dot, print))));
         }

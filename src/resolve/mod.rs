@@ -12,9 +12,6 @@ mod policy;
 mod row;
 mod scan;
 
-#[cfg(test)]
-mod tests;
-
 pub use landed::landed;
 pub use observe::{Conflict, ConflictKind, Observed, observe};
 pub use owed::{Write, owed, sent_row};

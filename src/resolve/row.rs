@@ -63,23 +63,18 @@ impl Row {
     }
 
     /// The entry of `site`, made from what its absence means if there is none. In a first scan that has not come by, the
-    /// site counts as holding nothing.
+    /// site counts as holding nothing; after it, the site is known to lack the row, whichever of its lives is meant.
     pub(super) fn take_held(&mut self, site: SiteId, known: Known) -> Held {
-        match self.held.binary_search_by_key(&site, |held| held.site) {
-            Ok(at) => self.held.remove(at),
-            Err(_) => Held {
-                site,
-                seen: 0,
-                life: match known {
-                    Known::Merged | Known::Unsure { .. } => self.life,
-                    Known::Unknown { .. } | Known::Absent { .. } => Life::NONE,
-                },
-                columns: Vec::new(),
-                since: 0,
-                bulk: false,
-                apart: false,
-            },
+        if let Ok(at) = self.held.binary_search_by_key(&site, |held| held.site) {
+            return self.held.remove(at);
         }
+        let lacking = if self.life.exists() { Life::NONE } else { self.life };
+        let (seen, life) = match known {
+            Known::Merged | Known::Unsure { .. } => (0, self.life),
+            Known::Unknown { .. } => (0, Life::NONE),
+            Known::Absent { generation } => (generation, lacking),
+        };
+        Held { site, seen, life, columns: Vec::new(), since: 0, bulk: false, apart: false }
     }
 
     /// The dot that `held` has in `column`.
@@ -148,10 +143,7 @@ impl Row {
             if site.id == except || self.held(site.id).is_some() || matches!(site.known, Known::Unknown { .. }) {
                 continue;
             }
-            let mut held = self.take_held(site.id, site.known);
-            if let Known::Absent { generation } = site.known {
-                held.seen = generation;
-            }
+            let held = self.take_held(site.id, site.known);
             self.put_held(held);
         }
     }

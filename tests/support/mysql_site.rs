@@ -135,18 +135,6 @@ impl Log {
         })
         .await
     }
-
-    /// Everything up to a watermark.
-    pub async fn until_mark(&mut self, marker: i64) -> Vec<LogItem> {
-        let mut items = Vec::new();
-        loop {
-            match self.next().await {
-                LogItem::Watermark { marker: MarkerId(id), .. } if id == marker => return items,
-                LogItem::Progress { .. } => {}
-                item => items.push(item),
-            }
-        }
-    }
 }
 
 pub fn text(value: &str) -> Value {

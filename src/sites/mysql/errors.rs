@@ -20,6 +20,10 @@ impl Server {
             DriveError::Driver(DriverError::NoClientSslFlagFromServer) => self
                 .error(Cause::Tls, format!("{host} offers no TLS"))
                 .advice("give the server a certificate, or set tls = \"off\" on a private network"),
+            // MySQL makes up a plugin for an account that it does not know.
+            DriveError::Driver(DriverError::UnknownAuthPlugin { name }) => self
+                .error(Cause::Credentials, format!("{host} does not know the account, or asks for {name}, which is not supported"))
+                .advice("check user and password in the configuration; the account must use caching_sha2_password, ed25519 or mysql_native_password"),
             DriveError::Server(error) => self.server_error("connect", &error),
             other => self.failed("connect", other),
         }

@@ -413,7 +413,7 @@ impl Part {
         let old = before.as_ref().map(|image| key_of(table, image));
         let new = after.as_ref().map(|image| key_of(table, image));
         let id = table.table.id;
-        self.bytes += before.iter().chain(&after).map(|image| weight(image)).sum::<usize>();
+        self.bytes += before.iter().chain(&after).map(weight).sum::<usize>();
         match (old, new) {
             (Some(None), _) | (_, Some(None)) | (None, None) => return false,
             (Some(Some(old)), Some(Some(new))) if old != new => {
