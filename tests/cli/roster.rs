@@ -69,7 +69,7 @@ impl Roster {
 
     /// Another name of a site's file.
     pub fn link(&self, name: &str, site: &str) {
-        std::os::unix::fs::symlink(self.path(site), self.path(name)).unwrap();
+        std::fs::hard_link(self.path(site), self.path(name)).unwrap();
     }
 
     fn path(&self, site: &str) -> PathBuf {
