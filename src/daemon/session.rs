@@ -357,6 +357,11 @@ async fn compare_anew(
             Mode::First | Mode::Gap if moved.is_some() => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
             Mode::First | Mode::Gap => ledger.rescan(id, Mode::Gap)?,
         }
+        for table in ledger.tables_of(id) {
+            if ledger.progress(id, table).stopped.is_some_and(|why| !why.starts_with(DEFINITION)) {
+                ledger.resume(id, table, mode)?;
+            }
+        }
         Ok(())
     };
     daemon.ledger.call(begun).await?;
