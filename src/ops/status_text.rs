@@ -178,7 +178,7 @@ rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 1 row held bac
         ] {
             assert!(text.contains(line), "`{line}` is missing in:\n{text}");
         }
-        assert_eq!(text.lines().filter(|line| line.starts_with("nj ")).count(), 1, "a site has one line:\n{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("nj  ")).count(), 1, "a site has one line:\n{text}");
         assert!(text.lines().skip(1).all(|line| line.chars().count() <= 80), "{text}");
     }
 
