@@ -60,11 +60,11 @@ pub struct Member {
     pub site: Arc<dyn Site>,
     pub health: Arc<Health>,
     pub paused: watch::Sender<bool>,
-    definitions: Mutex<session::Definitions>,
     /// What an operator wants its tables to be compared as.
     wanted: Mutex<Option<Mode>>,
     /// Ends its session, or the pause after one, so that it is begun anew at once.
     again: Notify,
+    definitions: Mutex<session::Definitions>,
 }
 
 impl Member {
@@ -72,8 +72,9 @@ impl Member {
         let site = connect(id, config, daemon);
         let health = Arc::new(Health::default());
         health.figures().address = site.address();
+        let (config, paused) = (config.clone(), watch::Sender::new(paused));
         let (wanted, again, definitions) = (Mutex::default(), Notify::new(), Mutex::default());
-        Arc::new(Member { id, config: config.clone(), site, health, paused: watch::Sender::new(paused), definitions, wanted, again })
+        Arc::new(Member { id, config, site, health, paused, wanted, again, definitions })
     }
 
     /// Begins its session anew.

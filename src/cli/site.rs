@@ -12,7 +12,7 @@ use super::{Cli, Exit, instructed, print};
 /// Pause a site, let it go on, take it out of the roster
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  rosterd site pause nj\n  rosterd site remove nj\n\nTo add a site, configure it and restart rosterd: it is copied to while the others go on."
+    after_help = "Examples:\n  rosterd site pause nj\n  rosterd site resume nj --reject\n  rosterd site remove nj\n\nTo add a site, configure it and restart rosterd: it is copied to while the others go on."
 )]
 pub struct Site {
     #[command(subcommand)]
@@ -24,7 +24,15 @@ enum What {
     /// Neither read the site's log nor write to it, until it is resumed; over restarts too
     Pause { name: String },
     /// Let a paused site go on, and its tables that have stopped
-    Resume { name: String },
+    Resume {
+        name: String,
+        /// Tables that have stopped: what is there now was changed there, and missing rows were deleted there
+        #[arg(long, conflicts_with = "reject")]
+        accept: bool,
+        /// Tables that have stopped: what the ledger has is put back there
+        #[arg(long)]
+        reject: bool,
+    },
     /// Remove what rosterd made at the site, and forget it; the daemon must be stopped
     Remove {
         name: String,
@@ -43,8 +51,11 @@ impl Site {
             Err(exit) => return exit,
         };
         match &self.what {
-            What::Pause { name } => pause(&config, name, true).await,
-            What::Resume { name } => pause(&config, name, false).await,
+            What::Pause { name } => pause(&config, name, Request::Pause { site: name.clone() }).await,
+            What::Resume { name, accept, reject } => {
+                let accept = (*accept || *reject).then_some(*accept);
+                pause(&config, name, Request::Resume { site: name.clone(), accept }).await
+            }
             What::Remove { name, forget_only } => remove(&config, name, *forget_only).await,
             What::Add { name } => {
                 let name = name.as_deref().unwrap_or("...");
@@ -59,10 +70,10 @@ impl Site {
 }
 
 /// By the running daemon, or noted in the ledger for the next start.
-async fn pause(config: &Config, name: &str, paused: bool) -> Exit {
-    let request = if paused { Request::Pause { site: name.into() } } else { Request::Resume { site: name.into() } };
+async fn pause(config: &Config, name: &str, request: Request) -> Exit {
+    let paused = matches!(request, Request::Pause { .. });
     match admin::ask::<serde_json::Value>(&config.daemon.state_dir, &Request::Status).await {
-        Err(Failure::NotRunning(_)) => {}
+        Err(Failure::NotRunning(_)) if !matches!(request, Request::Resume { accept: Some(_), .. }) => {}
         _ => return instructed(config, request).await,
     }
     let (_lock, mut ledger) = match owned(config) {

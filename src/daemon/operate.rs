@@ -31,8 +31,8 @@ impl Operator for Daemon {
             Request::Quarantine => json(&self.ledger.call(|ledger| history::quarantine(ledger)).await.map_err(told)?),
             Request::Retry { name } => self.settle(name, retry).await,
             Request::Discard { name } => self.settle(name, discard).await,
-            Request::Pause { site } => self.pause(&site, true).await,
-            Request::Resume { site } => self.pause(&site, false).await,
+            Request::Pause { site } => self.pause(&site).await,
+            Request::Resume { site, accept } => self.resume(&site, accept).await,
             Request::Reconcile { site, restored } => self.reconcile(&site, restored),
         }
     }
@@ -60,27 +60,47 @@ impl Daemon {
         self.member(name).ok_or_else(|| format!("there is no site {name}; the sites are {}", names()))
     }
 
-    async fn pause(&self, name: &str, paused: bool) -> Result<serde_json::Value, String> {
+    async fn pause(&self, name: &str) -> Result<serde_json::Value, String> {
+        let member = self.known(name)?;
+        let id = member.id;
+        self.ledger.call(move |ledger| ledger.set_paused(id, true)).await.map_err(told)?;
+        member.paused.send_replace(true);
+        json(&format!("site {name} is paused: nothing is read from it or written to it until `rosterd site resume {name}`"))
+    }
+
+    /// `accept`: what tables that have stopped show is taken as changed there; Some(false): the ledger is put back there.
+    async fn resume(&self, name: &str, accept: Option<bool>) -> Result<serde_json::Value, String> {
         let member = self.known(name)?;
         let id = member.id;
         let resumed = move |ledger: &mut Ledger| {
-            ledger.set_paused(id, paused)?;
-            let stopped = if paused { Vec::new() } else { ledger.tables_of(id) };
-            for table in stopped {
-                if ledger.progress(id, table).stopped.is_some() {
-                    ledger.resume(id, table, Mode::Gap)?;
+            ledger.set_paused(id, false)?;
+            let mut stopped = Vec::new();
+            for table in ledger.tables_of(id) {
+                if ledger.progress(id, table).stopped.is_none() {
+                    continue;
+                }
+                stopped.extend(ledger.shared(table).map(|shared| shared.table.name.clone()));
+                match accept {
+                    Some(true) => ledger.resume(id, table, Mode::Gap)?,
+                    Some(false) => ledger.resume(id, table, Mode::Restored)?,
+                    None => {}
                 }
             }
-            Ok(())
+            Ok(stopped)
         };
-        self.ledger.call(resumed).await.map_err(told)?;
-        member.paused.send_replace(paused);
-        if !paused {
+        let stopped = self.ledger.call(resumed).await.map_err(told)?.join(", ");
+        let was_paused = member.paused.send_replace(false);
+        if !was_paused {
             member.again();
         }
-        json(&match paused {
-            true => format!("site {name} is paused: nothing is read from it or written to it until `rosterd site resume {name}`"),
-            false => format!("site {name} goes on; tables that had stopped are compared with the ledger"),
+        json(&match accept {
+            _ if stopped.is_empty() => format!("site {name} goes on"),
+            Some(true) => format!("site {name} goes on; {stopped}: what differs there is taken as changed there"),
+            Some(false) => format!("site {name} goes on; {stopped}: what the ledger has is put back there"),
+            None => format!(
+                "site {name} goes on, without {stopped}: --accept takes what is there now as changed there, missing rows as deleted; \
+                 --reject puts back what the ledger has"
+            ),
         })
     }
 

@@ -85,10 +85,10 @@ type Markers = Vec<(MarkerId, MarkerKind, Vec<u8>)>;
 /// Rows of the marker table removed at once.
 const FORGET_MAX: usize = 256;
 const UPKEEP: Duration = Duration::from_millis(250);
-/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
-const HEARTBEAT_TICKS: u32 = 40;
 /// How long the lanes may take to finish the batches in hand when a session is ended.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
+/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
+const HEARTBEAT_TICKS: u32 = 40;
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -316,21 +316,22 @@ async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position
 }
 
 /// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes.
-/// Gives whether it is another one that an operator wants to be compared.
-async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<bool, Failure> {
+/// Gives the identity of another one that an operator wants to be compared.
+async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Option<String>, Failure> {
     let identity = member.site.identity().await?;
     let id = member.id;
     let known = daemon.ledger.call(move |ledger| Ok(ledger.site(id).and_then(|site| site.identity.clone()))).await?;
     match known {
-        Some(known) if known == identity => Ok(false),
-        Some(_) if member.wanted().is_none() => Err(other(
+        Some(known) if known == identity => Ok(None),
+        Some(_) if member.wanted().is_some() => Ok(Some(identity)),
+        Some(_) => Err(other(
             member,
             "it is another database than before (moved, restored or replaced); if it holds the same people, `rosterd reconcile` compares it with the ledger",
             true,
         )),
-        known => {
+        None => {
             daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
-            Ok(known.is_some())
+            Ok(None)
         }
     }
 }
@@ -340,17 +341,20 @@ async fn compare_anew(
     daemon: &Arc<Daemon>,
     member: &Arc<Member>,
     mode: Mode,
-    moved: bool,
+    moved: Option<String>,
     watch: &Arc<Mutex<Watch>>,
     markers: &Markers,
 ) -> Result<(), Failure> {
     let (id, watch, markers) = (member.id, watch.clone(), markers.clone());
     let now_at = member.site.log_end().await?;
     let begun = move |ledger: &mut Ledger| {
-        let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut watch = lock(&watch);
+        if let Some(identity) = &moved {
+            ledger.identify(id, identity)?;
+        }
         match mode {
             Mode::Restored => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
-            Mode::First | Mode::Gap if moved => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+            Mode::First | Mode::Gap if moved.is_some() => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
             Mode::First | Mode::Gap => ledger.rescan(id, Mode::Gap)?,
         }
         for table in ledger.tables_of(id) {
@@ -465,5 +469,9 @@ fn marker_schema(config: &SiteConfig) -> String {
 }
 
 fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this host".into(), |name| name.trim().to_owned())
+    let mut name = [0u8; 256];
+    // SAFETY: the buffer is as long as it is said to be; the last byte stays zero.
+    let known = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) == 0 };
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(0);
+    if known && end > 0 { String::from_utf8_lossy(&name[..end]).into_owned() } else { "this host".into() }
 }

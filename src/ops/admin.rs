@@ -49,6 +49,8 @@ pub enum Request {
     },
     Resume {
         site: String,
+        /// What becomes of tables that have stopped: taken as they are there, or as the ledger has them; None: nothing.
+        accept: Option<bool>,
     },
     /// Compares every table of the site with the ledger.
     Reconcile {

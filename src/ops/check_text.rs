@@ -2,7 +2,7 @@
 
 use super::check::{Line, Report, SiteReport};
 use super::status::counted;
-use super::text::{Page, Tone, lines};
+use super::text::{Page, Tone, keep, lines};
 
 /// `all`: what is fine is listed too.
 pub fn render(report: &Report, page: Page, all: bool) -> String {
@@ -10,7 +10,7 @@ pub fn render(report: &Report, page: Page, all: bool) -> String {
     let mut remedies: Vec<String> = Vec::new();
     let mut table = page.table(&["site", "", "what", "found"]);
     for site in &report.sites {
-        for line in site.findings.iter().filter(|line| all || line.level != "fine") {
+        for line in together(site).iter().filter(|line| all || line.level != "fine") {
             let mut found = line.text.clone();
             if let Some(remedy) = line.remedy.as_ref().filter(|_| line.level != "fine") {
                 remedies.push(format!("[{}] {}: {remedy}\n", remedies.len() + 1, site.site));
@@ -29,6 +29,7 @@ pub fn render(report: &Report, page: Page, all: bool) -> String {
         out.push('\n');
     }
     if table.row_count() > 0 {
+        keep(&mut table, 3);
         out += &lines(&table);
     }
     if !remedies.is_empty() {
@@ -38,6 +39,18 @@ pub fn render(report: &Report, page: Page, all: bool) -> String {
         out += &format!("\n{}\n", summary(report));
     }
     out
+}
+
+/// What is fine about one thing is said in one line.
+fn together(site: &SiteReport) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for line in &site.findings {
+        match lines.iter_mut().find(|other| line.level == "fine" && other.level == "fine" && other.subject == line.subject) {
+            Some(other) => other.text += &format!("; {}", line.text),
+            None => lines.push(line.clone()),
+        }
+    }
+    lines
 }
 
 fn heading(site: &SiteReport) -> String {

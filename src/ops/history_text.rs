@@ -2,7 +2,7 @@
 
 use super::history::{Conflict, Conflicts, HeldBack, Quarantine};
 use super::status::counted;
-use super::text::{Page, Tone, age, grouped, lines, moment, shortened};
+use super::text::{Page, Tone, age, grouped, keep, lines, moment, shortened};
 
 const KEY_CHARS: usize = 24;
 
@@ -35,6 +35,7 @@ pub(super) fn conflict_table(conflicts: &[Conflict], page: Page) -> comfy_table:
             lost.collect::<Vec<_>>().join(", "),
         ]);
     }
+    keep(&mut table, 4);
     table
 }
 
@@ -54,6 +55,7 @@ pub fn quarantine(quarantine: &Quarantine, page: Page, now_us: i64) -> String {
             page.cell(&row.reason, Tone::Plain),
         ]);
     }
+    keep(&mut table, 6);
     lines(&table)
 }
 

@@ -162,7 +162,7 @@ impl Status {
             }
             if !site.stopped_tables.is_empty() {
                 let tables = counted(site.stopped_tables.len() as u64, "table has", "tables have");
-                news.push(format!("{tables} stopped at site {}; mend the cause, then `rosterd site resume {}`", site.name, site.name));
+                news.push(format!("{tables} stopped at site {}; see `rosterd site resume --help`", site.name));
             }
             if site.quarantined > 0 {
                 let rows = counted(site.quarantined, "row is", "rows are");

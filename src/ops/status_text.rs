@@ -1,28 +1,28 @@
 //! The status as text: a line per site, then what needs a look.
 
 use super::status::{SiteState, SiteStatus, Status, counted};
-use super::text::{Page, Tone, age, grouped, lag, lines, moment, seconds, shortened};
+use super::text::{Page, Tone, age, grouped, keep, lag, lines, moment, seconds, shortened};
 
 const POSITION_CHARS: usize = 24;
 
 /// For a terminal, or for a plain file.
 pub fn render(status: &Status, page: Page) -> String {
     let mut out = headline(status);
-    let mut table = page.table(&["site", "state", "lag p50/p99", "owed", "under way", "conflicts", "held back", "log read"]);
+    let mut table = page.table(&["site", "state", "lag p50/p99", "owed", "under way", "conflicts", "held back", "last commit"]);
     for site in &status.sites {
         let lag_of = |lag_us: Option<i64>| lag_us.map_or_else(|| "-".to_owned(), lag);
-        let name = if site.role == "hub" { format!("{} (hub)", site.name) } else { site.name.clone() };
         table.add_row([
-            page.cell(name, Tone::Plain),
+            page.cell(&site.name, Tone::Plain),
             page.cell(state(site), tone(site)),
             page.cell(format!("{} / {}", lag_of(site.lag_p50_us), lag_of(site.lag_p99_us)), Tone::Plain),
             page.cell(grouped(site.owed.total), if site.owed.total > 0 { Tone::Doubtful } else { Tone::Plain }),
             page.cell(grouped(site.under_way), Tone::Plain),
             page.cell(grouped(site.conflicts_lost), Tone::Plain),
             page.cell(grouped(site.quarantined), if site.quarantined > 0 { Tone::Bad } else { Tone::Plain }),
-            page.cell(site.seen_us.map_or_else(|| "never".into(), |us| format!("{} ago", age(us, status.at_us))), Tone::Plain),
+            page.cell(site.captured_us.map_or_else(|| "-".into(), |us| format!("{} ago", age(us, status.at_us))), Tone::Plain),
         ]);
     }
+    keep(&mut table, 3);
     out += &lines(&table);
     for site in &status.sites {
         out += &details(site, status.at_us);
@@ -77,7 +77,7 @@ fn tone(site: &SiteStatus) -> Tone {
 }
 
 fn details(site: &SiteStatus, now_us: i64) -> String {
-    let mut out = format!("\n{}", site.name);
+    let mut out = format!("\n{} ({})", site.name, site.role);
     if let Some(address) = &site.address {
         out += &format!(": {address}");
     }
@@ -173,12 +173,12 @@ rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 1 row held bac
             "  sessions stopped: its definition does not fit\n",
             "  last error, 6 s ago: site pa: no answer\n",
             "! site pa can't be worked with and is tried again\n",
-            "! 1 table has stopped at site pa; mend the cause, then `rosterd site resume pa`\n",
+            "! 1 table has stopped at site pa; see `rosterd site resume --help`\n",
             "! 1 row is held back from site pa; see `rosterd quarantine list`\n",
         ] {
             assert!(text.contains(line), "`{line}` is missing in:\n{text}");
         }
-        assert_eq!(text.lines().filter(|line| line.starts_with("nj ")).count(), 1, "a site has one line:\n{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("nj  ")).count(), 1, "a site has one line:\n{text}");
         assert!(text.lines().skip(1).all(|line| line.chars().count() <= 80), "{text}");
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 /// Where the output is not a terminal, lines are as long as on a plain one.
 const COLUMNS_PLAIN: u16 = 80;
@@ -62,6 +62,13 @@ impl Page {
             Tone::Bad => cell.fg(Color::Red),
         }
     }
+}
+
+/// Keeps the first `count` columns as wide as they are; the others are wrapped.
+pub fn keep(table: &mut Table, count: usize) {
+    table.column_iter_mut().take(count).for_each(|column| {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    });
 }
 
 /// The table without the blanks that fill up its lines and begin them.
