@@ -135,7 +135,7 @@ impl Ledger {
 
     fn load_sites(&mut self) -> Result<()> {
         let mut query =
-            self.db.prepare("SELECT id, name, role = 'hub', identity, position, counter, captured_us, seen_us FROM site WHERE role <> 'removed' ORDER BY id")?;
+            self.db.prepare("SELECT id, name, role = 'hub', identity, position, counter, captured_us, seen_us, marked FROM site WHERE role <> 'removed' ORDER BY id")?;
         let sites = query.query_map([], |r| {
             Ok(SiteRecord {
                 id: SiteId(r.get(0)?),
