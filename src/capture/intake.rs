@@ -38,7 +38,8 @@ pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64
         LogItem::Progress { .. } => {}
         LogItem::Altered { table, .. } => report.altered.push(table),
         LogItem::Emptied { table, .. } => {
-            let why = "all its rows were removed at once (TRUNCATE or DROP); nothing was deleted elsewhere";
+            let why = "all its rows were removed at once (TRUNCATE or DROP) and nothing was deleted elsewhere; `rosterd site resume SITE` deletes them \
+                       everywhere, `rosterd reconcile SITE --restored` puts them back";
             stop(ledger, site, table, why, report)?;
         }
         LogItem::Alarm { table, message, .. } => {

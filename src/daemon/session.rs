@@ -1,6 +1,7 @@
 //! One site's session, from connecting to the first error.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -86,6 +87,8 @@ const FORGET_MAX: usize = 256;
 const UPKEEP: Duration = Duration::from_millis(250);
 /// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
 const HEARTBEAT_TICKS: u32 = 40;
+/// How long the lanes may take to finish the batches in hand when a session is ended.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -103,7 +106,11 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let mut paused = member.paused.subscribe();
     if *paused.borrow() {
         member.health.enter(State::Paused);
-        let _ = paused.wait_for(|paused| !*paused).await;
+        tokio::select! {
+            _ = paused.wait_for(|paused| !*paused) => {}
+            () = daemon.stopped() => return Ok(()),
+        }
+        member.health.enter(State::Starting);
     }
     let site = &member.site;
     let tables = bind(daemon, member, &site.describe().await?).await?;
@@ -111,7 +118,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let holder =
         format!("rosterd, process {} on {}, state_dir {}", std::process::id(), host_name(), daemon.config.daemon.state_dir.display());
     let mut control = site.writer(Lane::Control, &holder).await?;
-    identify(daemon, member).await?;
+    let moved = identify(daemon, member).await?;
     let mut urgent = site.writer(Lane::Urgent, &holder).await?;
     let mut bulk = site.writer(Lane::Bulk, &holder).await?;
     let target = Arc::new(target(daemon, member, &tables));
@@ -120,6 +127,9 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let control: Control = Arc::new(tokio::sync::Mutex::new(control));
 
     let watch = Arc::new(Mutex::new(Watch::default()));
+    if let Some(mode) = member.wanted() {
+        compare_anew(daemon, member, mode, moved, &watch, &markers).await?;
+    }
     let from = position(daemon, member).await?;
     let (schema, name) = (marker_schema(&member.config), member.config.name.clone());
     let log = LogMember { site: member.id, name, tables: tables.clone(), marker_schema: schema, from };
@@ -133,6 +143,9 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     });
     member.health.enter(State::CatchingUp);
 
+    let (closing, close) = tokio::sync::watch::channel(false);
+    let (closed, lanes_closed) = tokio::sync::oneshot::channel();
+    let applying = AtomicBool::new(false);
     let lane = |lane| LaneWorker {
         lane,
         target: target.clone(),
@@ -141,6 +154,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         owed: daemon.owed.clone(),
         health: member.health.clone(),
         repeats: Arc::new(Repeats::new(daemon.config.daemon.after_apply_repeat)),
+        close: close.clone(),
     };
     let (urgent_lane, bulk_lane) = (lane(Lane::Urgent), lane(Lane::Bulk));
     let scanner = Scanner {
@@ -182,22 +196,35 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         member.health.enter(State::Following);
         tracing::info!(site = member.config.name, tables = tables.len(), "following");
         daemon.wake();
+        applying.store(true, Ordering::Relaxed);
+        let lanes = async {
+            tokio::try_join!(urgent_lane.run(urgent.as_mut()), bulk_lane.run(bulk.as_mut()))?;
+            let _ = closed.send(());
+            Ok::<(), Failure>(())
+        };
         tokio::try_join!(
-            async { Ok::<(), Failure>(urgent_lane.run(urgent.as_mut()).await?) },
-            async { Ok::<(), Failure>(bulk_lane.run(bulk.as_mut()).await?) },
+            lanes,
             async { Ok::<(), Failure>(scanner.run().await?) },
             upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats]),
         )?;
         Ok(())
     };
-    let pausing = async {
-        let _ = paused.wait_for(|paused| *paused).await;
+    let ending = async {
+        tokio::select! {
+            _ = paused.wait_for(|paused| *paused) => {}
+            () = member.again.notified() => {}
+            () = daemon.stopped() => {}
+        }
+        closing.send_replace(true);
+        if applying.load(Ordering::Relaxed) {
+            let _ = tokio::time::timeout(CLOSE_MAX, lanes_closed).await;
+        }
         Ok(())
     };
     let ended = tokio::select! {
         ended = following => ended,
         ended = working => ended,
-        ended = pausing => ended,
+        ended = ending => ended,
     };
     match ended {
         Err(Failure::Site(error)) if error.disposition() == Disposition::Reconcile => {
@@ -289,22 +316,54 @@ async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position
 }
 
 /// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes.
-async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failure> {
+/// Gives whether it is another one that an operator wants to be compared.
+async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<bool, Failure> {
     let identity = member.site.identity().await?;
     let id = member.id;
     let known = daemon.ledger.call(move |ledger| Ok(ledger.site(id).and_then(|site| site.identity.clone()))).await?;
     match known {
-        Some(known) if known != identity => Err(other(
+        Some(known) if known == identity => Ok(false),
+        Some(_) if member.wanted().is_none() => Err(other(
             member,
             "it is another database than before (moved, restored or replaced); if it holds the same people, `rosterd reconcile` compares it with the ledger",
             true,
         )),
-        Some(_) => Ok(()),
-        None => {
+        known => {
             daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
-            Ok(())
+            Ok(known.is_some())
         }
     }
+}
+
+/// An operator wants the site's tables compared with the ledger. Its log goes on where it was, unless it is another one by now.
+async fn compare_anew(
+    daemon: &Arc<Daemon>,
+    member: &Arc<Member>,
+    mode: Mode,
+    moved: bool,
+    watch: &Arc<Mutex<Watch>>,
+    markers: &Markers,
+) -> Result<(), Failure> {
+    let (id, watch, markers) = (member.id, watch.clone(), markers.clone());
+    let now_at = member.site.log_end().await?;
+    let begun = move |ledger: &mut Ledger| {
+        let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match mode {
+            Mode::Restored => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
+            Mode::First | Mode::Gap if moved => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+            Mode::First | Mode::Gap => ledger.rescan(id, Mode::Gap)?,
+        }
+        for table in ledger.tables_of(id) {
+            if ledger.progress(id, table).stopped.is_some_and(|why| !why.starts_with(DEFINITION)) {
+                ledger.resume(id, table, mode)?;
+            }
+        }
+        Ok(())
+    };
+    daemon.ledger.call(begun).await?;
+    member.satisfied();
+    tracing::info!(site = member.config.name, "its tables are compared with the ledger, as asked");
+    Ok(())
 }
 
 /// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.

@@ -38,14 +38,16 @@ impl Page {
     /// A table without lines; cells that don't fit are wrapped.
     pub fn table(self, heads: &[&str]) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.columns);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.columns);
         if self.colours {
             table.enforce_styling();
         } else {
             table.force_no_tty();
         }
         if !heads.is_empty() {
-            table.set_header(heads.iter().map(|head| if self.colours { Cell::new(head).add_attribute(Attribute::Bold) } else { Cell::new(head) }));
+            table.set_header(
+                heads.iter().map(|head| if self.colours { Cell::new(head).add_attribute(Attribute::Bold) } else { Cell::new(head) }),
+            );
         }
         table
     }
