@@ -15,9 +15,8 @@ struct Shared {
     rows: &'static str,
 }
 
-const CITY: [&str; 9] = [
-    "entity_type", "entity_id", "deleted", "delta", "language", "revision_id", "bundle", "field_city_value", "field_city_format",
-];
+const CITY: [&str; 9] =
+    ["entity_type", "entity_id", "deleted", "delta", "language", "revision_id", "bundle", "field_city_value", "field_city_format"];
 
 /// `picture` is not among them: it is the number of a file that only its own site has.
 const SHARED: [Shared; 5] = [
@@ -25,17 +24,24 @@ const SHARED: [Shared; 5] = [
         name: "users",
         key: 1,
         columns: &[
-            "uid", "name", "pass", "mail", "signature", "created", "changed", "access", "login", "status", "timezone", "language",
-            "init", "data",
+            "uid",
+            "name",
+            "pass",
+            "mail",
+            "signature",
+            "created",
+            "changed",
+            "access",
+            "login",
+            "status",
+            "timezone",
+            "language",
+            "init",
+            "data",
         ],
         rows: "uid > 1",
     },
-    Shared {
-        name: "sessions",
-        key: 2,
-        columns: &["sid", "ssid", "uid", "hostname", "timestamp", "session"],
-        rows: "uid > 1",
-    },
+    Shared { name: "sessions", key: 2, columns: &["sid", "ssid", "uid", "hostname", "timestamp", "session"], rows: "uid > 1" },
     Shared { name: "users_roles", key: 2, columns: &["uid", "role"], rows: "uid > 1" },
     Shared { name: "field_data_field_city", key: 5, columns: &CITY, rows: "entity_type = 'user' AND entity_id > 1" },
     Shared { name: "field_revision_field_city", key: 6, columns: &CITY, rows: "entity_type = 'user' AND entity_id > 1" },

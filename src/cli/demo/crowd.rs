@@ -121,7 +121,9 @@ impl Visitor {
         while !self.state.leaving.load(Ordering::SeqCst) {
             self.steps += 1;
             let acted = self.act().await;
-            acted.map_err(|Trouble(text)| Trouble(format!("a simulated application at {} failed: {text}", self.demo.sites[self.site].name)))?;
+            acted.map_err(|Trouble(text)| {
+                Trouble(format!("a simulated application at {} failed: {text}", self.demo.sites[self.site].name))
+            })?;
             let think = THINK_MS / 2 + self.roll(THINK_MS);
             tokio::time::sleep(Duration::from_millis(think)).await;
         }

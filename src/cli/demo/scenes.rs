@@ -159,8 +159,8 @@ async fn decided(daemon: &Arc<Daemon>, uid: u64) -> Result<ConflictRecord, Troub
 async fn deletion(stage: &mut Stage, uid: u64) -> Result<(), Trouble> {
     let hub = 0;
     let left = ["users", "users_roles", "sessions"].map(|table| format!("(SELECT count(*) FROM {table} WHERE uid = {uid})"));
-    let fields =
-        ["field_data_field_city", "field_revision_field_city"].map(|table| format!("(SELECT count(*) FROM {table} WHERE entity_id = {uid})"));
+    let fields = ["field_data_field_city", "field_revision_field_city"]
+        .map(|table| format!("(SELECT count(*) FROM {table} WHERE entity_id = {uid})"));
     let query = format!("SELECT {} + {}", left.join(" + "), fields.join(" + "));
     let text = format!("willow's account is deleted at {}", stage.name(hub));
     stage.act(hub, &text, &[people::delete_account(uid)], &query, "0").await

@@ -73,7 +73,10 @@ impl Service {
     pub async fn held_back(&self) -> Result<Vec<String>, Trouble> {
         let records = self.daemon.ledger.call(|ledger| ledger.quarantined()).await.map_err(|error| Trouble(error.to_string()))?;
         let site = |id| self.daemon.members.iter().find(|member| member.id == id).map_or("?", |member| member.config.name.as_str());
-        Ok(records.iter().map(|record| format!("a row is held back from {}: {} ({})", site(record.site), record.reason, record.kind)).collect())
+        Ok(records
+            .iter()
+            .map(|record| format!("a row is held back from {}: {} ({})", site(record.site), record.reason, record.kind))
+            .collect())
     }
 
     pub async fn conflicts(&self) -> Result<u64, Trouble> {
@@ -86,9 +89,5 @@ impl Service {
             member.health.figures().last_error.as_ref().map(|error| format!("{}: {error}", member.config.name))
         };
         self.daemon.members.iter().filter_map(told).collect()
-    }
-
-    pub fn applied_rows(&self) -> u64 {
-        self.daemon.members.iter().map(|member| member.health.figures().applied_rows).sum()
     }
 }

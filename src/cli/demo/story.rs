@@ -7,7 +7,7 @@ use super::Trouble;
 use super::compare::{Comparer, Comparison};
 use super::crowd::Crowd;
 use super::people::{self, Profile};
-use super::say::{Say, bar, number, span};
+use super::say::{Say, bar, counted, number, span};
 use super::scenes;
 use super::service::Service;
 use super::sites::Demo;
@@ -36,8 +36,10 @@ pub async fn tell(say: Say, demo: Arc<Demo>, pace: Pace, service: &mut Option<Se
     let mut stage = Stage::set(say, demo.clone(), pace.pause).await?;
     say.scene(2, "People at work at all sites at once");
     let mut crowd = Crowd::come(&demo, pace.people - scenes::RESERVED, &stage.lags).await?;
-    say.line("Simulated visitors log in, browse, edit profiles, register and leave, three at each site. Among them, by name \
-              (the figure is the time from the commit there until it can be read at the other sites):");
+    say.line(
+        "Simulated visitors log in, browse, edit profiles, register and leave, three at each site. Among them, by name \
+              (the figure is the time from the commit there until it can be read at the other sites):",
+    );
     let daemon = service.as_ref().map(|service| service.daemon.clone()).ok_or_else(|| Trouble("no daemon".into()))?;
     scenes::all(&mut stage, &daemon, pace.people).await?;
     drop(daemon);
@@ -55,47 +57,47 @@ pub async fn tell(say: Say, demo: Arc<Demo>, pace: Pace, service: &mut Option<Se
     say.scene(4, "Everybody has gone: are the sites equal?");
     let comparison = comparer.settle(SETTLE).await?;
     show(say, &demo, &comparison);
-    let daemon = running(service)?;
-    let held_back = daemon.held_back().await?;
-    let conflicts = daemon.conflicts().await?.max(before);
+    verdict(&stage, &mut comparer, &comparison, running(service)?).await?;
+    figures(&stage, running(service)?.conflicts().await?.max(before), committed, slowest);
+    match service.take() {
+        Some(service) => service.stop().await.map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+async fn verdict(stage: &Stage, comparer: &mut Comparer<'_>, comparison: &Comparison, daemon: &Service) -> Result<(), Trouble> {
     let errors = daemon.last_errors();
-    errors.iter().for_each(|error| say.note(&format!("On the way the daemon had to try again: {error}")));
+    errors.iter().for_each(|error| stage.say.note(&format!("On the way the daemon had to try again: {error}")));
     if !comparison.is_equal() {
-        comparison.differences.iter().take(10).for_each(|difference| say.bad(difference));
-        return Err(Trouble(format!("{} rows differ between the sites", comparison.differences.len())));
+        comparison.differences.iter().take(10).for_each(|difference| stage.say.bad(difference));
+        return Err(Trouble(format!("the sites differ in {} places", comparison.differences.len())));
     }
+    let held_back = daemon.held_back().await?;
     if let Some(first) = held_back.first() {
-        return Err(Trouble(format!("{} rows are held back; the first: {first}", held_back.len())));
+        return Err(Trouble(format!("{} held back; the first: {first}", counted(held_back.len() as u64, "row"))));
     }
-    own_accounts(&stage, &mut comparer).await?;
-    say.good(&format!("Every shared row is equal at all {} sites: {} rows, compared one by one.", demo.sites.len(), number(comparison.rows() as u64)));
+    own_accounts(stage, comparer).await?;
+    let (rows, sites) = (number(comparison.rows() as u64), stage.demo.sites.len());
+    stage.say.good(&format!("Every shared row is equal at all {sites} sites: {rows} rows, compared one by one."));
+    Ok(())
+}
+
+fn figures(stage: &Stage, conflicts: u64, committed: u64, slowest: Duration) {
     if let Some((count, p50, p99, worst)) = stage.lags.summary() {
         let (count, p50, p99, worst) = (number(count as u64), span(p50), span(p99), span(worst));
-        say.line(&format!("Lag, commit to visible, {count} times measured: half within {p50}, 99 % within {p99}, worst {worst}."));
+        stage.say.line(&format!("Lag from commit to visible, measured {count} times: p50 {p50}, p99 {p99}, worst {worst}."));
     }
-    say.line(&format!(
-        "The visitors' applications made {} transactions, the slowest took {}; none failed. {conflicts} conflicts were decided, \
-         with what lost kept.",
-        number(committed),
-        span(slowest)
-    ));
-    if let Some(service) = service.take() {
-        service.stop().await?;
-    }
-    Ok(())
+    let (committed, slowest) = (counted(committed, "transaction"), span(slowest));
+    stage.say.line(&format!("The visitors' applications made {committed}; none failed, the slowest took {slowest}."));
+    let conflicts = counted(conflicts, "conflict");
+    stage.say.line(&format!("{conflicts} decided: the losing values are kept, nothing was overwritten unseen."));
 }
 
 fn running(service: &Option<Service>) -> Result<&Service, Trouble> {
     service.as_ref().ok_or_else(|| Trouble("the daemon is not running".into()))
 }
 
-async fn first_copy(
-    say: Say,
-    demo: &Demo,
-    comparer: &mut Comparer<'_>,
-    pace: Pace,
-    service: &mut Option<Service>,
-) -> Result<(), Trouble> {
+async fn first_copy(say: Say, demo: &Demo, comparer: &mut Comparer<'_>, pace: Pace, service: &mut Option<Service>) -> Result<(), Trouble> {
     say.scene(1, "The daemon starts and copies what is there");
     let counts = comparer.counts().await?;
     let whole: u64 = counts.iter().sum();
@@ -160,7 +162,8 @@ async fn away(stage: &mut Stage, crowd: &mut Crowd, pace: Pace, service: &mut Op
     let (editor, uid) = (1, scenes::uid_of(pace.people, 3));
     let mut last = String::new();
     for edit in 1..=EDITS_WHILE_AWAY {
-        let mut profile = Profile::open(&mut stage.applications[editor], uid).await?.ok_or_else(|| Trouble(format!("user{uid} is gone")))?;
+        let mut profile =
+            Profile::open(&mut stage.applications[editor], uid).await?.ok_or_else(|| Trouble(format!("user{uid} is gone")))?;
         last = format!("edit number {edit}");
         profile.signature.clone_from(&last);
         stage.commit(editor, &profile.save()).await?;
