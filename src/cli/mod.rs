@@ -37,7 +37,6 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// See it work: three sites made up for the purpose, people at work in them, half a minute
     Demo(demo::Demo),
     Check(check::Check),
     Grants(grants::Grants),

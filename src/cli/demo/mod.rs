@@ -59,25 +59,36 @@ impl Demo {
             Err(Trouble(text)) => return Exit::Usage(text),
         };
         log_to(&folder.join("rosterd.log"));
-        let mut keep = self.keep.is_some();
-        let exit = match self.prepare(say, &folder).await {
-            Err(Trouble(text)) => {
-                say.bad(&text);
-                keep = true;
-                Exit::Unreachable(String::new())
-            }
-            Ok(demo) => {
-                let demo = Arc::new(demo);
-                let told = self.tell(say, demo.clone()).await;
-                keep |= matches!(told, Err(Some(_)));
-                self.tidy(say, &demo, keep).await;
-                self.end(say, &demo, told)
-            }
+        let exit = match self.configure(&folder).await {
+            Ok(demo) => self.show(say, Arc::new(demo)).await,
+            Err(exit) => exit,
         };
-        if !keep {
+        if self.keep.is_none() && !matches!(exit, Exit::BadNews) {
             let _ = std::fs::remove_dir_all(&folder);
         }
         exit
+    }
+
+    /// Everything after the first write to a database: whatever comes of it, what was made is tidied away.
+    async fn show(&self, say: Say, demo: Arc<sites::Demo>) -> Exit {
+        let mut service: Option<Service> = None;
+        let told = tokio::select! {
+            told = self.tell(say, demo.clone(), &mut service) => told.map_err(Some),
+            () = interrupted() => Err(None),
+        };
+        say.passed();
+        if let Some(service) = service.take()
+            && let Err(Trouble(text)) = service.stop().await
+        {
+            say.bad(&text);
+        }
+        self.tidy(say, &demo).await;
+        self.end(say, &demo, told)
+    }
+
+    async fn tell(&self, say: Say, demo: Arc<sites::Demo>, service: &mut Option<Service>) -> Result<(), Trouble> {
+        self.make(say, &demo).await?;
+        story::tell(say, demo, self.pace(), service).await
     }
 
     fn pace(&self) -> Pace {
@@ -85,7 +96,7 @@ impl Demo {
         if self.quick {
             return Pace { pause: ms(0), crowd: ms(500), away: ms(500), people: 200 };
         }
-        Pace { pause: ms(500), crowd: ms(4000), away: ms(2500), people: 2000 }
+        Pace { pause: ms(500), crowd: ms(3000), away: ms(2000), people: 2000 }
     }
 
     /// A new folder of ours alone.
@@ -106,68 +117,62 @@ impl Demo {
         }
     }
 
-    fn places(&self, folder: &Path) -> Vec<Place> {
+    fn places(&self) -> Vec<Place> {
         let Some(hub) = &self.hub else {
-            let file = |name: &str| Place { url: format!("sqlite:{name}.sqlite"), password_file: None };
-            let _ = folder;
-            return vec![file("hub"), file("shop"), file("forum")];
+            let file = |name| Place { url: format!("sqlite:{name}.sqlite"), password_file: None };
+            return ["hub", "shop", "forum"].map(file).into();
         };
-        let place = |url: &String| {
-            let password_file = self.password_file.clone().filter(|_| !url.starts_with("sqlite"));
-            Place { url: url.clone(), password_file }
+        let place = |url: &String| match url.strip_prefix("sqlite:").filter(|path| !path.starts_with('/')) {
+            // Where the person is, not where the configuration is.
+            Some(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+                Place { url: format!("sqlite:{}", path.display()), password_file: None }
+            }
+            None => Place { url: url.clone(), password_file: self.password_file.clone().filter(|_| !url.starts_with("sqlite")) },
         };
         std::iter::once(hub).chain(&self.client).map(place).collect()
     }
 
-    async fn prepare(&self, say: Say, folder: &Path) -> Result<sites::Demo, Trouble> {
-        let demo = sites::Demo::configure(folder, &self.places(folder))?;
+    /// Nothing is written to any database yet.
+    async fn configure(&self, folder: &Path) -> Result<sites::Demo, Exit> {
+        let demo = sites::Demo::configure(folder, &self.places()).map_err(|Trouble(text)| Exit::Usage(text))?;
         if self.hub.is_some() {
-            demo.refuse_used().await?;
+            for site in &demo.sites {
+                let used = site.used().await.map_err(|Trouble(text)| Exit::Unreachable(text))?;
+                if let Some(table) = used {
+                    return Err(Exit::Usage(format!(
+                        "{}'s database has a table {table} already: the demo makes its own and touches nobody's; name an empty database",
+                        site.name
+                    )));
+                }
+            }
         }
-        let people = self.pace().people;
-        say.title(&format!("rosterd demo: {} web sites, {} databases, one roster of people", demo.sites.len(), demo.sites.len()));
-        let filled = demo.fill(people).await;
-        if let Err(trouble) = filled {
-            let _ = demo.drop_tables().await;
-            return Err(trouble);
-        }
-        let daemon = &demo.config.daemon;
+        Ok(demo)
+    }
+
+    async fn make(&self, say: Say, demo: &sites::Demo) -> Result<(), Trouble> {
+        let (people, sites) = (self.pace().people, demo.sites.len());
+        say.title(&format!("rosterd demo: {sites} web sites, {sites} databases, one roster of people"));
+        demo.fill(people).await?;
         for (at, site) in demo.sites.iter().enumerate() {
             let who = match at {
                 0 => format!("{} people", number(people)),
                 1 => "3 people of its own".into(),
                 _ => "nobody yet".into(),
             };
-            let connector = rosterd::daemon::connect(rosterd::model::SiteId(at as u16 + 1), &site.config, daemon);
-            say.verbatim(&format!("   {:<8}{who:<22}{}", site.name, connector.address()));
+            say.verbatim(&format!("   {:<8}{who:<21}{}", site.name, demo.connector(at).address()));
         }
-        Ok(demo)
+        Ok(())
     }
 
-    /// The story, unless it is interrupted: then Err(None).
-    async fn tell(&self, say: Say, demo: Arc<sites::Demo>) -> Result<(), Option<Trouble>> {
-        let mut service: Option<Service> = None;
-        let told = tokio::select! {
-            told = story::tell(say, demo, self.pace(), &mut service) => told.map_err(Some),
-            _ = tokio::signal::ctrl_c() => Err(None),
-        };
-        say.passed();
-        if let Some(service) = service.take()
-            && let Err(Trouble(text)) = service.stop().await
-        {
-            say.bad(&text);
-        }
-        told
-    }
-
-    /// Databases of other people are left as they were found, unless they are to be kept.
-    async fn tidy(&self, say: Say, demo: &sites::Demo, keep: bool) {
-        if self.hub.is_none() || keep {
+    /// Databases that the person named are left as they were found, unless they are to be kept.
+    async fn tidy(&self, say: Say, demo: &sites::Demo) {
+        if self.hub.is_none() || self.keep.is_some() {
             return;
         }
         match demo.drop_tables().await {
-            Ok(()) => say.line("The demo's tables are dropped again."),
-            Err(Trouble(text)) => say.bad(&format!("The demo's tables could not all be dropped: {text}")),
+            Ok(()) => say.line("What the demo made in your databases has been dropped again."),
+            Err(Trouble(text)) => say.bad(&format!("What the demo made in your databases could not all be dropped: {text}")),
         }
     }
 
@@ -177,13 +182,10 @@ impl Demo {
                 self.try_next(say, demo);
                 Exit::Fine
             }
-            Err(None) => {
-                say.line("Interrupted. Nothing is left behind.");
-                Exit::BadNews
-            }
+            Err(None) => Exit::Usage("interrupted".into()),
             Err(Some(Trouble(text))) => {
                 say.bad(&format!("Something is not as it has to be: {text}"));
-                say.line(&format!("Everything is kept for a look, the daemon's log too: {}", demo.folder.display()));
+                say.line(&format!("Files and the daemon's log are kept for a look in {}", demo.folder.display()));
                 Exit::BadNews
             }
         }
@@ -191,19 +193,32 @@ impl Demo {
 
     fn try_next(&self, say: Say, demo: &sites::Demo) {
         say.title("Try next");
+        let program = std::env::args().next().unwrap_or_else(|| "rosterd".into());
         if self.keep.is_some() {
             let config = demo.config_file();
-            say.verbatim(&format!("   rosterd --config {} status", config.display()));
-            say.verbatim(&format!("   rosterd --config {} conflicts", config.display()));
+            say.verbatim(&format!("   {program} --config {} status", config.display()));
+            say.verbatim(&format!("   {program} --config {} conflicts", config.display()));
             if self.hub.is_none() {
                 let file = demo.folder.join("forum.sqlite");
                 say.verbatim(&format!("   sqlite3 {} 'SELECT * FROM users LIMIT 5'", file.display()));
             }
             return;
         }
-        say.verbatim("   rosterd demo --keep DIR    the same, and the databases stay for a look");
-        say.verbatim("   rosterd init               write a configuration for sites of your own");
-        say.verbatim("   README.md                  how it works, and what it needs");
+        say.verbatim(&format!("   {program} demo --keep DIR   the same, and the databases stay for a look"));
+        say.verbatim(&format!("   {program} init              a configuration for sites of your own"));
+        say.verbatim("   README.md: what it is for, how it works, what it needs");
+    }
+}
+
+/// Ctrl-C, or a polite kill.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 const WIDTH: usize = 80;
 /// Where the figures of a line begin.
-const FIGURES: usize = 50;
+const FIGURES: usize = 54;
 
 #[derive(Clone, Copy)]
 pub struct Say {
@@ -122,13 +122,18 @@ pub fn bar(part: u64, whole: u64) -> String {
     )
 }
 
-/// `8 ms`, `1.3 s`.
+/// `<1 ms`, `8 ms`, `1.3 s`.
 pub fn span(time: Duration) -> String {
     match time.as_micros() {
-        us if us < 1_000 => "under 1 ms".into(),
+        us if us < 1_000 => "<1 ms".into(),
         us if us < 1_000_000 => format!("{} ms", us / 1_000),
         us => format!("{:.1} s", us as f64 / 1e6),
     }
+}
+
+/// `1 conflict`, `5 conflicts`.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", number(count), if count == 1 { "" } else { "s" })
 }
 
 /// `6,250`.

@@ -119,7 +119,8 @@ async fn conflict(stage: &mut Stage, daemon: &Arc<Daemon>, uid: u64) -> Result<(
     if !kept {
         return Err(Trouble(format!("the conflict over user{uid}'s mail address was decided, but the losing value was not kept")));
     }
-    let why = if winner == shop { "it was committed last" } else { "at the same moment the hub's goes first" };
+    let why =
+        if winner == hub { "it was committed last, or at the same moment, when the hub's goes first" } else { "it was committed last" };
     stage.say.done(&format!("decided: {}'s is everywhere", stage.name(winner)), &longest(&seen));
     stage.say.note(&format!(
         "A conflict: the same column, at two sites, neither knowing of the other. {}'s value stays because {why} (last-writer-wins). \

@@ -90,8 +90,4 @@ impl Service {
         };
         self.daemon.members.iter().filter_map(told).collect()
     }
-
-    pub fn applied_rows(&self) -> u64 {
-        self.daemon.members.iter().map(|member| member.health.figures().applied_rows).sum()
-    }
 }

@@ -1,9 +1,11 @@
 //! The demo's web sites: their databases, made and filled, and a rosterd configuration for them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rosterd::config::{Config, Endpoint, SiteConfig};
+use rosterd::model::SiteId;
 
 use super::Trouble;
 use super::database::{Database, Engine};
@@ -33,6 +35,13 @@ pub struct DemoSite {
 impl DemoSite {
     pub async fn open(&self) -> Result<Database, Trouble> {
         Database::open(&self.config).await
+    }
+
+    /// A table that stands where one of the demo's would, or one of rosterd's.
+    pub async fn used(&self) -> Result<Option<String>, Trouble> {
+        let mut db = self.open().await?;
+        let mut names = db.rows(self.engine.tables_query()).await?.into_iter().filter_map(|row| row.into_iter().next().flatten());
+        Ok(names.find(|name| TABLES.contains(&name.as_str()) || name.starts_with("rosterd_")))
     }
 
     /// A number for a new person. Sites that register people at once never give the same.
@@ -70,20 +79,8 @@ impl Demo {
         self.folder.join("rosterd.toml")
     }
 
-    /// Refuses databases that have such tables: nothing of anybody's is touched.
-    pub async fn refuse_used(&self) -> Result<(), Trouble> {
-        for site in &self.sites {
-            let mut db = site.open().await?;
-            let names = db.rows(site.engine.tables_query()).await?.into_iter().filter_map(|row| row.into_iter().next().flatten());
-            let used: Vec<String> = names.filter(|name| TABLES.contains(&name.as_str()) || name.starts_with("rosterd_")).collect();
-            if !used.is_empty() {
-                return Err(Trouble(format!(
-                    "{} already has tables such as {}: the demo makes its own and touches nobody's. Name an empty database.",
-                    site.name, used[0]
-                )));
-            }
-        }
-        Ok(())
+    pub fn connector(&self, site: usize) -> Arc<dyn rosterd::sites::Site> {
+        rosterd::daemon::connect(SiteId(site as u16 + 1), &self.sites[site].config, &self.config.daemon)
     }
 
     /// Makes the tables and the people there are before rosterd comes: `people` at the hub, three at the first client.
@@ -118,8 +115,7 @@ impl Demo {
             {
                 continue;
             }
-            let connector = rosterd::daemon::connect(rosterd::model::SiteId(id as u16 + 1), &site.config, &self.config.daemon);
-            connector.dismantle().await.map_err(|error| Trouble(error.to_string()))?;
+            self.connector(id).dismantle().await.map_err(|error| Trouble(error.to_string()))?;
             let mut db = site.open().await?;
             let script: Vec<String> = TABLES.iter().map(|table| format!("DROP TABLE IF EXISTS {table}")).collect();
             db.define(&script.join(";")).await?;
