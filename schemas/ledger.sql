@@ -14,6 +14,7 @@ CREATE TABLE site (
     position    TEXT,                       -- captured up to here; NULL: not yet
     counter     INTEGER NOT NULL DEFAULT 0, -- of the last dot
     captured_us INTEGER,                    -- commit time of the last captured transaction
+    marked      INTEGER,                    -- last watermark heard; its row stays at the site, to tell an old backup by
     seen_us     INTEGER                     -- when its log was last read, by the daemon's clock
 );
 

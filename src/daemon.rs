@@ -4,6 +4,7 @@
 //! Sites on one server share a log reader (`readers`). All meet in the ledger's thread. A session that fails is begun anew with
 //! backoff; the others go on.
 
+mod operate;
 mod readers;
 mod session;
 
@@ -18,8 +19,9 @@ use tokio::sync::{Notify, watch};
 use crate::capture::follow::now_us;
 use crate::capture::health::{Health, State};
 use crate::config::{Config, Endpoint, SiteConfig};
-use crate::ledger::{self, Handle, Ledger, Shared};
+use crate::ledger::{self, Handle, Ledger, Mode, Shared};
 use crate::model::{SiteId, Table};
+use crate::ops::admin;
 use crate::resolve::{Known, Roster, SiteView};
 use crate::sites::binding::{Plan, PlannedTable};
 use crate::sites::{self, Finding, Level, Site};
@@ -29,6 +31,9 @@ pub use session::Failure as SessionFailure;
 
 /// Name of the ledger in the state directory.
 pub const LEDGER_FILE: &str = "ledger.sqlite";
+
+/// How long sessions may take to finish the batches in hand when the daemon stops.
+const STOP_MAX: Duration = Duration::from_secs(4);
 
 /// Why the daemon can't run.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +60,41 @@ pub struct Member {
     pub site: Arc<dyn Site>,
     pub health: Arc<Health>,
     pub paused: watch::Sender<bool>,
+    /// What an operator wants its tables to be compared as.
+    wanted: Mutex<Option<Mode>>,
+    /// Ends its session, or the pause after one, so that it is begun anew at once.
+    again: Notify,
     definitions: Mutex<session::Definitions>,
+}
+
+impl Member {
+    fn new(id: SiteId, config: &SiteConfig, daemon: &crate::config::Daemon, paused: bool) -> Arc<Member> {
+        let site = connect(id, config, daemon);
+        let health = Arc::new(Health::default());
+        health.figures().address = site.address();
+        let (config, paused) = (config.clone(), watch::Sender::new(paused));
+        let (wanted, again, definitions) = (Mutex::default(), Notify::new(), Mutex::default());
+        Arc::new(Member { id, config, site, health, paused, wanted, again, definitions })
+    }
+
+    /// Begins its session anew.
+    pub(crate) fn again(&self) {
+        self.again.notify_one();
+    }
+
+    /// Has its tables compared with the ledger, in a new session, whichever database it is by now.
+    pub(crate) fn ask_reconcile(&self, mode: Mode) {
+        *self.wanted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(mode);
+        self.again();
+    }
+
+    fn wanted(&self) -> Option<Mode> {
+        *self.wanted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn satisfied(&self) {
+        *self.wanted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
 }
 
 /// A running daemon, for those who ask it and for those who stop it.
@@ -89,23 +128,10 @@ impl Daemon {
         let mut ledger = Ledger::open(&config.daemon.state_dir.join(LEDGER_FILE))?;
         let names: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
         let ids = ledger.register_sites(&names)?;
-        let members: Vec<Arc<Member>> = ids
-            .into_iter()
-            .zip(&config.sites)
-            .map(|(id, site)| {
-                let connector = connect(id, site, &config.daemon);
-                let health = Arc::new(Health::default());
-                health.figures().address = connector.address();
-                Arc::new(Member {
-                    id,
-                    config: site.clone(),
-                    site: connector,
-                    health,
-                    paused: watch::Sender::new(false),
-                    definitions: Mutex::default(),
-                })
-            })
-            .collect();
+        let mut members = Vec::with_capacity(ids.len());
+        for (id, site) in ids.into_iter().zip(&config.sites) {
+            members.push(Member::new(id, site, &config.daemon, ledger.is_paused(id)?));
+        }
         let descriptions = members[0].site.describe().await?;
         let plan = Plan::new(&config, &descriptions);
         let refused: Vec<_> = plan.problems.iter().filter(|finding| finding.level == Level::Error).collect();
@@ -130,11 +156,22 @@ impl Daemon {
     /// Replicates until [`Daemon::stop`].
     pub async fn run(self: &Arc<Daemon>) {
         let mut tasks = tokio::task::JoinSet::new();
+        let admin = match admin::listen(&self.config.daemon.state_dir) {
+            Ok(listener) => Some(tokio::spawn(admin::serve(listener, self.clone()))),
+            Err(error) => {
+                tracing::error!(%error, "the admin socket can't be made: `rosterd status` tells from the ledger only");
+                None
+            }
+        };
         for member in &self.members {
             tasks.spawn(self.clone().keep(member.clone()));
         }
         tasks.spawn(self.clone().forget_old());
         while tasks.join_next().await.is_some() {}
+        if let Some(admin) = admin {
+            admin.abort();
+            let _ = std::fs::remove_file(self.config.daemon.state_dir.join(admin::SOCKET_FILE));
+        }
     }
 
     /// Lets each site finish the batch in hand, and ends [`Daemon::run`].
@@ -171,9 +208,12 @@ impl Daemon {
             let begun = tokio::time::Instant::now();
             let failure = tokio::select! {
                 biased;
-                () = self.stopped() => return,
                 failure = session::run(&self, &member) => failure,
+                () = self.given_up() => return,
             };
+            if *self.stopping.borrow() {
+                return;
+            }
             if begun.elapsed() > Duration::from_secs(60) {
                 delays = backoff();
             }
@@ -185,9 +225,16 @@ impl Daemon {
             tracing::warn!(site = member.config.name, error = %failure, retry_ms = delay.as_millis() as u64, "the site's session ended");
             tokio::select! {
                 () = self.stopped() => return,
+                () = member.again.notified() => {}
                 () = tokio::time::sleep(delay) => {}
             }
         }
+    }
+
+    /// Resolves when sessions have had their time to finish what they have in hand. A batch cut off is settled after the next start.
+    async fn given_up(&self) {
+        self.stopped().await;
+        tokio::time::sleep(STOP_MAX).await;
     }
 
     /// Keeps the history of conflicts to its days.
@@ -236,7 +283,13 @@ fn bind_ledger(
     Ok(tables)
 }
 
-fn lock_state_dir(path: &Path) -> Result<std::fs::File, Failure> {
+/// Whether no daemon works on the state directory.
+pub fn is_free(state_dir: &Path) -> bool {
+    std::fs::File::open(state_dir.join("lock")).map_or(true, |lock| lock.try_lock().is_ok())
+}
+
+/// Makes the state directory where it is missing, and takes it for as long as the file is kept.
+pub fn lock_state_dir(path: &Path) -> Result<std::fs::File, Failure> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     let failed = |cause: std::io::Error| Failure::StateDir { path: path.display().to_string(), cause: cause.to_string() };
     if !path.exists() {

@@ -9,6 +9,7 @@ pub mod config;
 pub mod daemon;
 pub mod ledger;
 pub mod model;
+pub mod ops;
 pub mod resolve;
 pub mod sites;
 

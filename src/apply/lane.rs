@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::{Job, Limits, Retry, Target, settle, take};
@@ -30,14 +30,20 @@ pub struct LaneWorker {
     pub owed: Arc<Notify>,
     pub health: Arc<Health>,
     pub repeats: Arc<Repeats>,
+    /// True, or without its sender: the batch in hand is finished, and no other is begun.
+    pub close: watch::Receiver<bool>,
 }
 
 impl LaneWorker {
-    /// Applies what is owed until the connection fails. A batch without an answer stays under way: see [`recover`].
+    /// Applies what is owed until the connection fails, or until it is to close. A batch without an answer stays under way: see [`recover`].
     pub async fn run(&self, writer: &mut dyn Writer) -> Result<(), Failure> {
         let retry = Arc::new(Mutex::new(Retry::default()));
         let mut next: Option<Job> = None;
+        let mut close = self.close.clone();
         loop {
+            if *close.borrow() {
+                return Ok(());
+            }
             let owed = self.owed.notified();
             tokio::pin!(owed);
             owed.as_mut().enable();
@@ -47,7 +53,11 @@ impl LaneWorker {
             };
             let Some(job) = job else {
                 let waiting = !lock(&retry).is_empty();
-                if tokio::time::timeout(if waiting { RETRY } else { PING }, owed).await.is_err() && !waiting {
+                let idle = tokio::select! {
+                    _ = close.wait_for(|close| *close) => return Ok(()),
+                    idle = tokio::time::timeout(if waiting { RETRY } else { PING }, owed) => idle.is_err(),
+                };
+                if idle && !waiting {
                     writer.ping().await?;
                 }
                 continue;

@@ -38,7 +38,8 @@ pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64
         LogItem::Progress { .. } => {}
         LogItem::Altered { table, .. } => report.altered.push(table),
         LogItem::Emptied { table, .. } => {
-            let why = "all its rows were removed at once (TRUNCATE or DROP); nothing was deleted elsewhere";
+            let why = "all its rows were removed at once (TRUNCATE or DROP) and nothing was deleted elsewhere; `rosterd site resume SITE --accept` \
+                       deletes them everywhere, --reject puts them back";
             stop(ledger, site, table, why, report)?;
         }
         LogItem::Alarm { table, message, .. } => {
@@ -67,7 +68,7 @@ pub fn stop(ledger: &mut Ledger, site: SiteId, table: TableId, why: &str, report
 }
 
 fn watermark(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, marker: MarkerId, now_us: i64, report: &mut Report) -> Result<()> {
-    ledger.heard(site, marker);
+    ledger.marked(site, marker);
     if let Some(open) = &mut watch.chunk {
         if open.low == marker {
             open.begin();

@@ -1,12 +1,29 @@
 //! Commands: one file each. They print, and give the exit code: 0 fine, 1 the answer is bad news, 2 usage or configuration,
 //! 3 something can't be reached.
 
+mod check;
+mod conflicts;
+mod demo;
+mod grants;
+mod inspect;
+mod log;
+mod print;
+mod progress;
+mod quarantine;
+mod reconcile;
 mod run;
+mod service;
+mod site;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rosterd::config::Config;
+use rosterd::daemon::LEDGER_FILE;
+use rosterd::ledger::{self, Ledger};
+use rosterd::ops::admin::{self, Failure, Request};
 
 #[derive(Parser)]
 #[command(name = "rosterd", version, about = "One roster of people, many databases", max_term_width = 100)]
@@ -20,8 +37,16 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Copy, then follow: the daemon
+    Demo(demo::Demo),
+    Check(check::Check),
+    Grants(grants::Grants),
     Run(run::Run),
+    Status(status::Status),
+    Inspect(inspect::Inspect),
+    Conflicts(conflicts::Conflicts),
+    Quarantine(quarantine::Quarantine),
+    Reconcile(reconcile::Reconcile),
+    Site(site::Site),
 }
 
 /// How a command ended.
@@ -40,7 +65,16 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system has threads to give");
     let exit = runtime.block_on(async {
         match &cli.command {
+            Command::Demo(command) => command.run().await,
+            Command::Check(command) => command.run(&cli).await,
+            Command::Grants(command) => command.run(&cli).await,
             Command::Run(command) => command.run(&cli).await,
+            Command::Status(command) => command.run(&cli).await,
+            Command::Inspect(command) => command.run(&cli).await,
+            Command::Conflicts(command) => command.run(&cli).await,
+            Command::Quarantine(command) => command.run(&cli).await,
+            Command::Reconcile(command) => command.run(&cli).await,
+            Command::Site(command) => command.run(&cli).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
@@ -60,7 +94,30 @@ pub fn main() -> ExitCode {
 
 impl Cli {
     /// The configuration, or the exit that says what is wrong with it.
-    fn load(&self) -> Result<rosterd::config::Config, Exit> {
-        rosterd::config::Config::load(&self.config).map_err(|error| Exit::Usage(error.to_string()))
+    fn load(&self) -> Result<Config, Exit> {
+        Config::load(&self.config).map_err(|error| Exit::Usage(error.to_string()))
+    }
+}
+
+/// The ledger of a daemon that does not run, for reading.
+fn stored(config: &Config) -> Result<Ledger, Exit> {
+    let unreachable = |error: ledger::Error| Exit::Unreachable(error.to_string());
+    let mut ledger = Ledger::open_read_only(&config.daemon.state_dir.join(LEDGER_FILE)).map_err(unreachable)?;
+    ledger.bind_registered(&config.tables).map_err(unreachable)?;
+    Ok(ledger)
+}
+
+/// Has the running daemon do something, and prints what it says.
+async fn instructed(config: &Config, request: Request) -> Exit {
+    match admin::ask::<String>(&config.daemon.state_dir, &request).await {
+        Ok(text) => {
+            print::out(&format!("{text}\n"));
+            Exit::Fine
+        }
+        Err(Failure::Refused(text)) => Exit::Usage(text),
+        Err(error @ Failure::NotRunning(_)) => {
+            Exit::Unreachable(format!("{error}; this needs the running daemon: start it with `rosterd run`"))
+        }
+        Err(error) => Exit::Unreachable(error.to_string()),
     }
 }

@@ -1,13 +1,22 @@
 //! `rosterd run`: the daemon.
 
+use std::io::IsTerminal;
+use std::sync::Arc;
+
 use clap::Args;
+use rosterd::config::Config;
 use rosterd::daemon::{Daemon, Failure};
+use rosterd::ops::check_text;
+use rosterd::ops::text::Page;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Cli, Exit};
+use super::{Cli, Exit, check, log, progress, service};
 
 /// Copy what the sites have, then follow their logs until SIGTERM
 #[derive(Args)]
+#[command(
+    after_help = "Example:\n  rosterd run --config ./rosterd.toml\n\nProves the configuration first, as `rosterd check` does, and refuses on errors; a client that does not answer is waited for.\nROSTERD_LOG=debug logs more. SIGTERM and Ctrl-C finish the batches in hand and stop."
+)]
 pub struct Run {
     /// Log as JSON lines
     #[arg(long)]
@@ -20,29 +29,65 @@ impl Run {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        self.start_log();
-        let daemon = match Daemon::start(config).await {
-            Ok(daemon) => daemon,
-            Err(Failure::Site(error)) => return Exit::Unreachable(error.to_string()),
-            Err(error) => return Exit::Usage(error.to_string()),
+        log::start(self.log_json);
+        let told_to_stop = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+            (Err(error), _) | (_, Err(error)) => return Exit::Unreachable(format!("the system's signals can't be heard: {error}")),
         };
-        let stopping = daemon.clone();
-        tokio::spawn(async move {
-            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+        let (mut terminate, mut interrupt) = told_to_stop;
+        let stopped = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("stopping");
-            stopping.stop();
-        });
-        daemon.run().await;
+        };
+        tokio::pin!(stopped);
+        let daemon = tokio::select! {
+            () = &mut stopped => return Exit::Fine,
+            started = started(config) => match started {
+                Ok(daemon) => daemon,
+                Err(exit) => return exit,
+            },
+        };
+        self.replicate(daemon, stopped).await;
         Exit::Fine
     }
 
-    fn start_log(&self) {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("ROSTERD_LOG").unwrap_or_else(|_| "info".into());
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-        if self.log_json { log.json().init() } else { log.init() }
+    async fn replicate(&self, daemon: Arc<Daemon>, stopped: impl Future<Output = ()>) {
+        let bars = std::io::stderr().is_terminal() && !self.log_json;
+        let surfaces = [tokio::spawn(service::notify(daemon.clone())), tokio::spawn(progress::show(daemon.clone(), bars))];
+        let running = daemon.run();
+        tokio::pin!(running);
+        tokio::select! {
+            () = &mut running => {}
+            () = stopped => {
+                tracing::info!("stopping");
+                service::stopping();
+                daemon.stop();
+                running.await;
+            }
+        }
+        surfaces.iter().for_each(|surface| surface.abort());
+        tracing::info!("stopped");
     }
+}
+
+/// Proves the configuration, then opens the ledger.
+async fn started(config: Config) -> Result<Arc<Daemon>, Exit> {
+    let report = check::report(&config).await;
+    let found = check_text::render(&report, Page { columns: 100, colours: false }, false);
+    if !found.is_empty() {
+        eprint!("{found}");
+    }
+    if report.has_errors() {
+        return Err(Exit::Usage("rosterd does not start: mend the errors above, and prove it with `rosterd check`".into()));
+    }
+    let unreachable = report.unreachable();
+    if unreachable.contains(&config.sites[0].name.as_str()) {
+        return Err(Exit::Unreachable("rosterd does not start: the hub does not answer".into()));
+    }
+    Daemon::start(config).await.map_err(|failure| match failure {
+        Failure::Site(error) => Exit::Unreachable(error.to_string()),
+        error => Exit::Usage(error.to_string()),
+    })
 }

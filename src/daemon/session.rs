@@ -1,6 +1,7 @@
 //! One site's session, from connecting to the first error.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -84,6 +85,10 @@ type Markers = Vec<(MarkerId, MarkerKind, Vec<u8>)>;
 /// Rows of the marker table removed at once.
 const FORGET_MAX: usize = 256;
 const UPKEEP: Duration = Duration::from_millis(250);
+/// How long the lanes may take to finish the batches in hand when a session is ended.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
+/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
+const HEARTBEAT_TICKS: u32 = 40;
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -101,7 +106,11 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let mut paused = member.paused.subscribe();
     if *paused.borrow() {
         member.health.enter(State::Paused);
-        let _ = paused.wait_for(|paused| !*paused).await;
+        tokio::select! {
+            _ = paused.wait_for(|paused| !*paused) => {}
+            () = daemon.stopped() => return Ok(()),
+        }
+        member.health.enter(State::Starting);
     }
     let site = &member.site;
     let tables = bind(daemon, member, &site.describe().await?).await?;
@@ -109,7 +118,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let holder =
         format!("rosterd, process {} on {}, state_dir {}", std::process::id(), host_name(), daemon.config.daemon.state_dir.display());
     let mut control = site.writer(Lane::Control, &holder).await?;
-    identify(daemon, member).await?;
+    let moved = identify(daemon, member).await?;
     let mut urgent = site.writer(Lane::Urgent, &holder).await?;
     let mut bulk = site.writer(Lane::Bulk, &holder).await?;
     let target = Arc::new(target(daemon, member, &tables));
@@ -118,6 +127,9 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let control: Control = Arc::new(tokio::sync::Mutex::new(control));
 
     let watch = Arc::new(Mutex::new(Watch::default()));
+    if let Some(mode) = member.wanted() {
+        compare_anew(daemon, member, mode, moved, &watch, &markers).await?;
+    }
     let from = position(daemon, member).await?;
     let (schema, name) = (marker_schema(&member.config), member.config.name.clone());
     let log = LogMember { site: member.id, name, tables: tables.clone(), marker_schema: schema, from };
@@ -131,6 +143,9 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     });
     member.health.enter(State::CatchingUp);
 
+    let (closing, close) = tokio::sync::watch::channel(false);
+    let (closed, lanes_closed) = tokio::sync::oneshot::channel();
+    let applying = AtomicBool::new(false);
     let lane = |lane| LaneWorker {
         lane,
         target: target.clone(),
@@ -139,6 +154,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         owed: daemon.owed.clone(),
         health: member.health.clone(),
         repeats: Arc::new(Repeats::new(daemon.config.daemon.after_apply_repeat)),
+        close: close.clone(),
     };
     let (urgent_lane, bulk_lane) = (lane(Lane::Urgent), lane(Lane::Bulk));
     let scanner = Scanner {
@@ -180,22 +196,35 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         member.health.enter(State::Following);
         tracing::info!(site = member.config.name, tables = tables.len(), "following");
         daemon.wake();
+        applying.store(true, Ordering::Relaxed);
+        let lanes = async {
+            tokio::try_join!(urgent_lane.run(urgent.as_mut()), bulk_lane.run(bulk.as_mut()))?;
+            let _ = closed.send(());
+            Ok::<(), Failure>(())
+        };
         tokio::try_join!(
-            async { Ok::<(), Failure>(urgent_lane.run(urgent.as_mut()).await?) },
-            async { Ok::<(), Failure>(bulk_lane.run(bulk.as_mut()).await?) },
+            lanes,
             async { Ok::<(), Failure>(scanner.run().await?) },
             upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats]),
         )?;
         Ok(())
     };
-    let pausing = async {
-        let _ = paused.wait_for(|paused| *paused).await;
+    let ending = async {
+        tokio::select! {
+            _ = paused.wait_for(|paused| *paused) => {}
+            () = member.again.notified() => {}
+            () = daemon.stopped() => {}
+        }
+        closing.send_replace(true);
+        if applying.load(Ordering::Relaxed) {
+            let _ = tokio::time::timeout(CLOSE_MAX, lanes_closed).await;
+        }
         Ok(())
     };
     let ended = tokio::select! {
         ended = following => ended,
         ended = working => ended,
-        ended = pausing => ended,
+        ended = ending => ended,
     };
     match ended {
         Err(Failure::Site(error)) if error.disposition() == Disposition::Reconcile => {
@@ -287,22 +316,58 @@ async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position
 }
 
 /// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes.
-async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failure> {
+/// Gives the identity of another one that an operator wants to be compared.
+async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Option<String>, Failure> {
     let identity = member.site.identity().await?;
     let id = member.id;
     let known = daemon.ledger.call(move |ledger| Ok(ledger.site(id).and_then(|site| site.identity.clone()))).await?;
     match known {
-        Some(known) if known != identity => Err(other(
+        Some(known) if known == identity => Ok(None),
+        Some(_) if member.wanted().is_some() => Ok(Some(identity)),
+        Some(_) => Err(other(
             member,
             "it is another database than before (moved, restored or replaced); if it holds the same people, `rosterd reconcile` compares it with the ledger",
             true,
         )),
-        Some(_) => Ok(()),
         None => {
             daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
-            Ok(())
+            Ok(None)
         }
     }
+}
+
+/// An operator wants the site's tables compared with the ledger. Its log goes on where it was, unless it is another one by now.
+async fn compare_anew(
+    daemon: &Arc<Daemon>,
+    member: &Arc<Member>,
+    mode: Mode,
+    moved: Option<String>,
+    watch: &Arc<Mutex<Watch>>,
+    markers: &Markers,
+) -> Result<(), Failure> {
+    let (id, watch, markers) = (member.id, watch.clone(), markers.clone());
+    let now_at = member.site.log_end().await?;
+    let begun = move |ledger: &mut Ledger| {
+        let mut watch = lock(&watch);
+        if let Some(identity) = &moved {
+            ledger.identify(id, identity)?;
+        }
+        match mode {
+            Mode::Restored => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
+            Mode::First | Mode::Gap if moved.is_some() => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+            Mode::First | Mode::Gap => ledger.rescan(id, Mode::Gap)?,
+        }
+        for table in ledger.tables_of(id) {
+            if ledger.progress(id, table).stopped.is_some_and(|why| !why.starts_with(DEFINITION)) {
+                ledger.resume(id, table, mode)?;
+            }
+        }
+        Ok(())
+    };
+    daemon.ledger.call(begun).await?;
+    member.satisfied();
+    tracing::info!(site = member.config.name, "its tables are compared with the ledger, as asked");
+    Ok(())
 }
 
 /// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.
@@ -324,8 +389,9 @@ async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Contro
 async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Markers) -> Result<(), Failure> {
     let (id, all): (_, Vec<MarkerId>) = (member.id, markers.iter().map(|(marker, ..)| *marker).collect());
     let heard = move |ledger: &mut Ledger| {
-        let unheard = ledger.unheard(id);
-        all.into_iter().filter(|marker| !unheard.contains(marker)).for_each(|marker| ledger.heard(id, marker));
+        let mut kept = ledger.unheard(id);
+        kept.extend(ledger.site(id).and_then(|record| record.marked));
+        all.into_iter().filter(|marker| !kept.contains(marker)).for_each(|marker| ledger.heard(id, marker));
         Ok(())
     };
     Ok(daemon.ledger.call(heard).await?)
@@ -338,6 +404,10 @@ async fn upkeep(daemon: &Arc<Daemon>, member: &Arc<Member>, control: &Control, r
     loop {
         tokio::time::sleep(UPKEEP).await;
         ticks += 1;
+        if ticks.is_multiple_of(HEARTBEAT_TICKS) {
+            let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
+            control.lock().await.mark(marker).await?;
+        }
         let due: Vec<_> = repeats.iter().flat_map(|repeats| repeats.take_due()).collect();
         if !due.is_empty() {
             control.lock().await.run(&due).await?;
@@ -358,7 +428,6 @@ async fn give_up_log(
     control: &Control,
     error: &Error,
 ) -> Result<(), Failure> {
-    tracing::warn!(site = member.config.name, %error, "its log is lost; its tables are compared with the ledger");
     member.health.failed(State::Retrying, error, now_us());
     let tables: Vec<_> = bind(daemon, member, &member.site.describe().await?).await?;
     member.site.prepare(&tables).await?;
@@ -367,9 +436,22 @@ async fn give_up_log(
     let (id, watch) = (member.id, watch.clone());
     let recovered = daemon.ledger.call(move |ledger| {
         let mut watch = lock(&watch);
-        lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())
+        let marked = ledger.site(id).and_then(|record| record.marked);
+        let older = marked.is_some_and(|marked| !markers.iter().any(|(marker, ..)| *marker >= marked));
+        match older {
+            true => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
+            false => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+        }
+        Ok(older)
     });
-    recovered.await?;
+    match recovered.await? {
+        true => {
+            tracing::warn!(site = member.config.name, %error, "the site is older than the ledger (a backup?); what it lacks is put back")
+        }
+        false => {
+            tracing::warn!(site = member.config.name, %error, "its log is lost; what people changed there meanwhile is found by comparing")
+        }
+    }
     Ok(())
 }
 
@@ -387,5 +469,9 @@ fn marker_schema(config: &SiteConfig) -> String {
 }
 
 fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this host".into(), |name| name.trim().to_owned())
+    let mut name = [0u8; 256];
+    // SAFETY: the buffer is as long as it is said to be; the last byte stays zero.
+    let known = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) == 0 };
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(0);
+    if known && end > 0 { String::from_utf8_lossy(&name[..end]).into_owned() } else { "this host".into() }
 }

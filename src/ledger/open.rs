@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::{Error, Ledger, Result, Shared, TableProgress};
-use crate::model::{Position, SiteId, TableId};
+use crate::model::{MarkerId, Position, SiteId, TableId};
 
 /// The format that this version writes.
 pub const FORMAT: i64 = 1;
@@ -27,6 +27,8 @@ pub struct SiteRecord {
     pub counter: u64,
     /// Commit time of its last captured transaction, microseconds since 1970.
     pub captured_us: Option<i64>,
+    /// The last watermark heard from it. Its row stays in the site's marker table: a site without it is older than the ledger.
+    pub marked: Option<MarkerId>,
     /// When its log was last read, by the daemon's clock.
     pub seen_us: Option<i64>,
 }
@@ -133,7 +135,7 @@ impl Ledger {
 
     fn load_sites(&mut self) -> Result<()> {
         let mut query =
-            self.db.prepare("SELECT id, name, role = 'hub', identity, position, counter, captured_us, seen_us FROM site WHERE role <> 'removed' ORDER BY id")?;
+            self.db.prepare("SELECT id, name, role = 'hub', identity, position, counter, captured_us, seen_us, marked FROM site WHERE role <> 'removed' ORDER BY id")?;
         let sites = query.query_map([], |r| {
             Ok(SiteRecord {
                 id: SiteId(r.get(0)?),
@@ -144,6 +146,7 @@ impl Ledger {
                 counter: r.get::<_, i64>(5)? as u64,
                 captured_us: r.get(6)?,
                 seen_us: r.get(7)?,
+                marked: r.get::<_, Option<i64>>(8)?.map(MarkerId),
             })
         })?;
         self.sites = sites.collect::<Result<_, _>>()?;
@@ -225,9 +228,17 @@ impl Ledger {
         record.position = Some(position.clone());
         record.captured_us = captured_us.or(record.captured_us);
         record.seen_us = Some(now_us);
-        let mut update =
-            self.db.prepare_cached("UPDATE site SET position = ?2, counter = ?3, captured_us = ?4, seen_us = ?5 WHERE id = ?1")?;
-        update.execute(params![site.0, position.0, record.counter as i64, record.captured_us, now_us])?;
+        let mut update = self
+            .db
+            .prepare_cached("UPDATE site SET position = ?2, counter = ?3, captured_us = ?4, seen_us = ?5, marked = ?6 WHERE id = ?1")?;
+        update.execute(params![
+            site.0,
+            position.0,
+            record.counter as i64,
+            record.captured_us,
+            now_us,
+            record.marked.map(|marker| marker.0)
+        ])?;
         Ok(())
     }
 

@@ -172,6 +172,14 @@ impl Ledger {
         self.heard.entry(site).or_default().push(marker);
     }
 
+    /// A watermark has been heard back. The one before it can be removed; the last stays.
+    pub fn marked(&mut self, site: SiteId, marker: MarkerId) {
+        let record = self.sites.iter_mut().find(|record| record.id == site);
+        if let Some(earlier) = record.and_then(|record| record.marked.replace(marker)) {
+            self.heard(site, earlier);
+        }
+    }
+
     /// Up to `limit` markers to remove at the site.
     pub fn take_heard(&mut self, site: SiteId, limit: usize) -> Vec<MarkerId> {
         let Some(heard) = self.heard.get_mut(&site) else { return Vec::new() };

@@ -121,8 +121,7 @@ impl Subject {
 
 async fn look(config: SiteConfig, site: Arc<dyn Site>) -> Subject {
     let looked = async { Ok::<_, Error>((site.identity().await?, site.describe().await?)) }.await;
-    let mut subject =
-        Subject { config, site, found: Vec::new(), reachable: true, tables: Vec::new(), identity: None, bound: Vec::new() };
+    let mut subject = Subject { config, site, found: Vec::new(), reachable: true, tables: Vec::new(), identity: None, bound: Vec::new() };
     match looked {
         Ok((identity, tables)) => {
             subject.add(Finding::fine("connection", "it answers"));
@@ -141,7 +140,12 @@ fn failed(subject: &str, error: Error, site: &str) -> Finding {
     if let Some(table) = error.table {
         text = format!("table {table}: {text}");
     }
-    Finding { level: Level::Error, subject: subject.into(), text, remedy: error.advice.or_else(|| Some(format!("look at the server of site {site}"))) }
+    Finding {
+        level: Level::Error,
+        subject: subject.into(),
+        text,
+        remedy: error.advice.or_else(|| Some(format!("look at the server of site {site}"))),
+    }
 }
 
 fn same_database(subjects: &mut [Subject]) {
@@ -161,7 +165,11 @@ fn plan(config: &Config, subjects: &mut [Subject]) -> Option<Vec<(PlannedTable, 
     hub.identity.as_ref()?;
     let plan = Plan::new(config, &hub.tables);
     if plan.tables.is_empty() && plan.problems.is_empty() {
-        hub.add(Finding::error("tables", "no table is shared", "add [[table]] entries, or a preset in [share], whose names match the hub's tables"));
+        hub.add(Finding::error(
+            "tables",
+            "no table is shared",
+            "add [[table]] entries, or a preset in [share], whose names match the hub's tables",
+        ));
     }
     hub.found.extend(plan.problems);
     let numbered = plan.tables.into_iter().enumerate().map(|(at, planned)| {
@@ -201,7 +209,11 @@ fn ledger_positions(subjects: &mut [Subject], ledger: Option<crate::ledger::Resu
             }
             let old_hub = ledger.sites().iter().find(|site| site.hub && site.name != subjects[0].config.name).map(|site| site.name.clone());
             if let Some(name) = old_hub {
-                subjects[0].add(Finding::error("ledger", format!("its hub is {name}"), "make that the hub again, or name another state_dir"));
+                subjects[0].add(Finding::error(
+                    "ledger",
+                    format!("its hub is {name}"),
+                    "make that the hub again, or name another state_dir",
+                ));
             }
             for subject in subjects.iter_mut() {
                 let known = ledger.site_named(&subject.config.name).and_then(|site| site.identity.clone());

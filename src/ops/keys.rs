@@ -91,12 +91,16 @@ mod tests {
 
     #[test]
     fn keys_are_typed_by_their_columns() {
-        let fields = table(&[("entity_type", Family::Text, false), ("deleted", Family::Integer, false), ("entity_id", Family::Integer, false)]);
+        let fields =
+            table(&[("entity_type", Family::Text, false), ("deleted", Family::Integer, false), ("entity_id", Family::Integer, false)]);
         let key = Key(vec![Value::text("user"), Value::Int(0), Value::Int(17)]);
         assert_eq!(parse(&fields, "user,0,17").unwrap(), key);
         assert_eq!(parse(&fields, r#"["user",0,"17"]"#).unwrap(), key);
         assert_eq!(shown(&fields, &key), "user,0,17");
-        assert_eq!(parse(&fields, "user,0").unwrap_err(), "the key of table field_data_x is (entity_type, deleted, entity_id): give 3 values with commas between, or a JSON list");
+        assert_eq!(
+            parse(&fields, "user,0").unwrap_err(),
+            "the key of table field_data_x is (entity_type, deleted, entity_id): give 3 values with commas between, or a JSON list"
+        );
         assert_eq!(parse(&fields, "user,zero,17").unwrap_err(), "key column deleted of table field_data_x is a whole number");
     }
 

@@ -7,12 +7,16 @@
 
 pub mod admin;
 pub mod check;
+pub mod check_text;
 pub mod history;
+pub mod history_text;
 pub mod inspect;
+pub mod inspect_text;
 pub mod keys;
 pub mod pairs;
 pub mod schema;
 pub mod status;
+pub mod status_text;
 pub mod text;
 
 /// Version of the JSON shapes.

@@ -64,10 +64,17 @@ fn types(site: &str, planned: &PlannedTable, there: &SiteTable, here: &SiteTable
             Fit::Always => continue,
             Fit::Sometimes(why) => {
                 let text = format!("from {OTHERS}: {why}; such rows are held back from this site");
-                Finding::warning(subject, text, format!("give column {} of {} a type that holds all that the others' can", to.name, here.name))
+                Finding::warning(
+                    subject,
+                    text,
+                    format!("give column {} of {} a type that holds all that the others' can", to.name, here.name),
+                )
             }
             Fit::Never(why) => {
-                let remedy = format!("give column {} of {} a type like the others', or exclude = [{:?}] in its [[table]]", to.name, here.name, column.name);
+                let remedy = format!(
+                    "give column {} of {} a type like the others', or exclude = [{:?}] in its [[table]]",
+                    to.name, here.name, column.name
+                );
                 Finding::error(subject, format!("from {OTHERS}: {why}"), remedy)
             }
         };
@@ -84,10 +91,14 @@ fn unique(from: &Subject, to: &Subject, planned: &PlannedTable, there: &SiteTabl
         match keys(there).iter().find(|(other, _)| other == columns) {
             None => {
                 let text = format!("({listed}) is unique here and not at {OTHERS}: rows that clash are held back from this site");
-                found.push((site.clone(), Finding::warning(subject, text, format!("make it unique at every site, or drop {} here", key.name))));
+                found.push((
+                    site.clone(),
+                    Finding::warning(subject, text, format!("make it unique at every site, or drop {} here", key.name)),
+                ));
             }
             Some((_, other)) if key.case_insensitive && !other.case_insensitive => {
-                let text = format!("({listed}) is unique here without regard to letter case, and with it at {OTHERS}: Joe and joe clash here");
+                let text =
+                    format!("({listed}) is unique here without regard to letter case, and with it at {OTHERS}: Joe and joe clash here");
                 let remedy = "make the unique key compare alike at every site (a NOCASE or _ci collation, or an index on lower(...))";
                 found.push((site.clone(), Finding::warning(subject, text, remedy)));
             }
@@ -99,7 +110,9 @@ fn unique(from: &Subject, to: &Subject, planned: &PlannedTable, there: &SiteTabl
         let (Some(a), Some(b)) = (&there.columns[*at], &here.columns[*at]) else { continue };
         if !ignores_case(described_there, &a.name) && ignores_case(described_here, &b.name) {
             let name = &here.table.columns[*at].name;
-            let text = format!("key column {name} compares here without regard to letter case, and with it at {OTHERS}: two rows there are one here");
+            let text = format!(
+                "key column {name} compares here without regard to letter case, and with it at {OTHERS}: two rows there are one here"
+            );
             let remedy = format!("give column {} a binary (_bin, _cs) collation here", b.name);
             found.push((site.clone(), Finding::warning(format!("table {}", planned.name), text, remedy)));
         }
@@ -145,7 +158,9 @@ pub fn numbering(config: &Config, subjects: &mut [Subject], tables: &[(PlannedTa
             continue;
         }
         let key = &table.columns[table.key[0]].name;
-        let text = format!("each site gives out numbers for {key} by itself: two may give the same one to two people; the later one is then held back");
+        let text = format!(
+            "each site gives out numbers for {key} by itself: two may give the same one to two people; the later one is then held back"
+        );
         let remedy = format!(
             "let each site use numbers of its own: in MySQL and MariaDB auto_increment_increment = {count} and auto_increment_offset = 1 to {count}, one for each server; \
              in PostgreSQL ALTER SEQUENCE ... INCREMENT BY {count} with another remainder at each site; or let people register at {} only",

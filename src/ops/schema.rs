@@ -21,7 +21,10 @@ pub fn judge(subject: &mut Subject, tables: &[(PlannedTable, Arc<Table>)]) {
         parents(planned, description, &shared, &mut found);
         if found.len() == before {
             let columns = super::status::counted(bound.columns.iter().flatten().count() as u64, "column", "columns");
-            found.push(Finding::fine(format!("table {}", planned.name), format!("{columns} shared, about {} rows", description.rows_estimated)));
+            found.push(Finding::fine(
+                format!("table {}", planned.name),
+                format!("{columns} shared, about {} rows", description.rows_estimated),
+            ));
         }
     }
     let ours: Vec<(&str, &TableDescription)> = subject
@@ -37,7 +40,8 @@ pub fn judge(subject: &mut Subject, tables: &[(PlannedTable, Arc<Table>)]) {
 
 /// Rows are found by their key at every site: it must be unique there.
 fn key(planned: &PlannedTable, bound: &SiteTable, description: &TableDescription, found: &mut Vec<Finding>) {
-    let mut names: Vec<&str> = bound.table.key.iter().filter_map(|at| bound.columns[*at].as_ref()).map(|column| column.name.as_str()).collect();
+    let mut names: Vec<&str> =
+        bound.table.key.iter().filter_map(|at| bound.columns[*at].as_ref()).map(|column| column.name.as_str()).collect();
     names.sort_unstable();
     let same = |columns: &[String]| {
         let mut columns: Vec<&str> = columns.iter().map(String::as_str).collect();
@@ -80,8 +84,13 @@ fn parents(planned: &PlannedTable, description: &TableDescription, shared: &[(&s
         let (schema, parent) = foreign.parent.rsplit_once('.').unwrap_or((&description.schema, &foreign.parent));
         let name = &foreign.name;
         if !shared.contains(&(schema, parent)) {
-            let text = format!("its foreign key {name} points to {parent}, which is not shared: rows whose parent is missing here are held back");
-            found.push(Finding::warning(subject_of(planned), text, format!("share {parent}, or ALTER TABLE {} DROP FOREIGN KEY {name}", description.name)));
+            let text =
+                format!("its foreign key {name} points to {parent}, which is not shared: rows whose parent is missing here are held back");
+            found.push(Finding::warning(
+                subject_of(planned),
+                text,
+                format!("share {parent}, or ALTER TABLE {} DROP FOREIGN KEY {name}", description.name),
+            ));
         } else if foreign.cascades {
             let text = format!("its foreign key {name} to {parent} changes rows by itself; engines don't all log that as changes of rows");
             let remedy = format!("let the application delete these rows, and make {name} ON DELETE RESTRICT ON UPDATE RESTRICT");
@@ -101,7 +110,10 @@ fn children(child: &TableDescription, ours: &[(&str, &TableDescription)], found:
                 "nothing, if that is meant; else make it ON DELETE RESTRICT".to_owned(),
             ),
             false => (
-                format!("a row deleted at another site is held back here while {} refers to it, by its foreign key {}", child.name, foreign.name),
+                format!(
+                    "a row deleted at another site is held back here while {} refers to it, by its foreign key {}",
+                    child.name, foreign.name
+                ),
                 format!("make {} ON DELETE CASCADE or SET NULL, or delete such rows here first", foreign.name),
             ),
         };

@@ -161,7 +161,8 @@ impl Status {
                 SiteState::Starting | SiteState::CatchingUp | SiteState::Following | SiteState::NotRunning => {}
             }
             if !site.stopped_tables.is_empty() {
-                news.push(format!("{} at site {} stopped", counted(site.stopped_tables.len() as u64, "table has", "tables have"), site.name));
+                let tables = counted(site.stopped_tables.len() as u64, "table has", "tables have");
+                news.push(format!("{tables} stopped at site {}; see `rosterd site resume --help`", site.name));
             }
             if site.quarantined > 0 {
                 let rows = counted(site.quarantined, "row is", "rows are");
@@ -275,7 +276,8 @@ fn scan(table: String, progress: &TableProgress, now_us: i64) -> Scan {
         Phase::Sweeping | Phase::Tidying | Phase::Done => 100,
     };
     let took_us = progress.started_us.map_or(0, |started| (now_us - started).max(0)) as u64;
-    let left_us = (progress.phase == Phase::Scanning && read > 0).then(|| u128::from(took_us) * u128::from(estimated - read) / u128::from(read));
+    let left_us =
+        (progress.phase == Phase::Scanning && read > 0).then(|| u128::from(took_us) * u128::from(estimated - read) / u128::from(read));
     Scan {
         table,
         why: why.into(),

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 /// Where the output is not a terminal, lines are as long as on a plain one.
 const COLUMNS_PLAIN: u16 = 80;
@@ -38,14 +38,16 @@ impl Page {
     /// A table without lines; cells that don't fit are wrapped.
     pub fn table(self, heads: &[&str]) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.columns);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(self.columns);
         if self.colours {
             table.enforce_styling();
         } else {
             table.force_no_tty();
         }
         if !heads.is_empty() {
-            table.set_header(heads.iter().map(|head| if self.colours { Cell::new(head).add_attribute(Attribute::Bold) } else { Cell::new(head) }));
+            table.set_header(
+                heads.iter().map(|head| if self.colours { Cell::new(head).add_attribute(Attribute::Bold) } else { Cell::new(head) }),
+            );
         }
         table
     }
@@ -60,6 +62,13 @@ impl Page {
             Tone::Bad => cell.fg(Color::Red),
         }
     }
+}
+
+/// Keeps the first `count` columns as wide as they are; the others are wrapped.
+pub fn keep(table: &mut Table, count: usize) {
+    table.column_iter_mut().take(count).for_each(|column| {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    });
 }
 
 /// The table without the blanks that fill up its lines and begin them.

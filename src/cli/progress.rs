@@ -1,0 +1,105 @@
+//! How far copies are: a bar for each table on a terminal, log lines otherwise.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rosterd::daemon::Daemon;
+use rosterd::ops::status::{Scan, Status};
+use rosterd::ops::text::seconds;
+
+const BARS_EVERY: Duration = Duration::from_millis(250);
+const LINES_EVERY: Duration = Duration::from_secs(5);
+
+/// All bars of the process: log lines are written above them.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
+
+/// Where log lines go: standard error, above the bars.
+pub fn above_bars() -> impl Write {
+    AboveBars(Vec::new())
+}
+
+struct AboveBars(Vec<u8>);
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for AboveBars {
+    fn drop(&mut self) {
+        let _ = match std::io::stderr().is_terminal() {
+            true => BARS.suspend(|| std::io::stderr().write_all(&self.0)),
+            false => std::io::stderr().write_all(&self.0),
+        };
+    }
+}
+
+/// Shows how far copies are for as long as it is polled. `bars`: on a terminal, for people.
+pub async fn show(daemon: Arc<Daemon>, bars: bool) {
+    let mut shown = HashMap::new();
+    loop {
+        tokio::time::sleep(if bars { BARS_EVERY } else { LINES_EVERY }).await;
+        let Ok(status) = daemon.status().await else { continue };
+        match bars {
+            true => draw(&status, &mut shown),
+            false => log(&status),
+        }
+    }
+}
+
+fn under_way(status: &Status) -> impl Iterator<Item = (&str, &Scan)> {
+    let scans = status.sites.iter().flat_map(|site| site.scans.iter().map(|scan| (site.name.as_str(), scan)));
+    scans.filter(|(_, scan)| scan.phase != "waiting")
+}
+
+fn log(status: &Status) {
+    for (site, scan) in under_way(status) {
+        let left = scan.seconds_left.map(seconds);
+        tracing::info!(
+            site,
+            table = scan.table,
+            percent = scan.percent,
+            rows = scan.rows_read,
+            rows_estimated = scan.rows_estimated,
+            left,
+            "{}: {}",
+            scan.why,
+            scan.phase
+        );
+    }
+}
+
+fn draw(status: &Status, shown: &mut HashMap<(String, String), ProgressBar>) {
+    shown.retain(|(site, table), bar| {
+        let going = under_way(status).any(|(s, scan)| s == site && scan.table == *table);
+        if !going {
+            bar.finish_and_clear();
+            BARS.remove(bar);
+        }
+        going
+    });
+    for (site, scan) in under_way(status) {
+        let bar = shown.entry((site.to_owned(), scan.table.clone())).or_insert_with(|| {
+            let bar = BARS.add(ProgressBar::new(scan.rows_estimated));
+            let style = ProgressStyle::with_template("{prefix:>32} [{bar:20}] {percent:>3} % {pos}/{len} rows {msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            bar.set_prefix(format!("{site} {}", scan.table));
+            bar
+        });
+        bar.set_length(scan.rows_estimated);
+        bar.set_position(scan.rows_read);
+        bar.set_message(match scan.seconds_left {
+            Some(left) => format!("{} left", seconds(left)),
+            None => scan.phase.clone(),
+        });
+    }
+}

@@ -1,0 +1,152 @@
+//! `rosterd site`: pause one, let it go on, take it out of the roster.
+
+use clap::{Args, Subcommand};
+use rosterd::config::Config;
+use rosterd::daemon::{self, LEDGER_FILE};
+use rosterd::ledger::Ledger;
+use rosterd::model::SiteId;
+use rosterd::ops::admin::{self, Failure, Request};
+
+use super::{Cli, Exit, instructed, print};
+
+/// Pause a site, let it go on, take it out of the roster
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  rosterd site pause nj\n  rosterd site resume nj --reject\n  rosterd site remove nj\n\nTo add a site, configure it and restart rosterd: it is copied to while the others go on."
+)]
+pub struct Site {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Neither read the site's log nor write to it, until it is resumed; over restarts too
+    Pause { name: String },
+    /// Let a paused site go on, and its tables that have stopped
+    Resume {
+        name: String,
+        /// Tables that have stopped: what is there now was changed there, and missing rows were deleted there
+        #[arg(long, conflicts_with = "reject")]
+        accept: bool,
+        /// Tables that have stopped: what the ledger has is put back there
+        #[arg(long)]
+        reject: bool,
+    },
+    /// Remove what rosterd made at the site, and forget it; the daemon must be stopped
+    Remove {
+        name: String,
+        /// Leave the database as it is: it is gone, or can't be reached
+        #[arg(long)]
+        forget_only: bool,
+    },
+    /// How to add a site
+    Add { name: Option<String> },
+}
+
+impl Site {
+    pub async fn run(&self, cli: &Cli) -> Exit {
+        let config = match cli.load() {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        };
+        match &self.what {
+            What::Pause { name } => pause(&config, name, Request::Pause { site: name.clone() }).await,
+            What::Resume { name, accept, reject } => {
+                let accept = (*accept || *reject).then_some(*accept);
+                pause(&config, name, Request::Resume { site: name.clone(), accept }).await
+            }
+            What::Remove { name, forget_only } => remove(&config, name, *forget_only).await,
+            What::Add { name } => {
+                let name = name.as_deref().unwrap_or("...");
+                Exit::Usage(format!(
+                    "add [[site]] name = \"{name}\" and its url to {}, prove it with `rosterd check`, and restart rosterd: \
+                     the site is compared and copied to while the others go on",
+                    cli.config.display()
+                ))
+            }
+        }
+    }
+}
+
+/// By the running daemon, or noted in the ledger for the next start.
+async fn pause(config: &Config, name: &str, request: Request) -> Exit {
+    let paused = matches!(request, Request::Pause { .. });
+    match admin::ask::<serde_json::Value>(&config.daemon.state_dir, &Request::Status).await {
+        Err(Failure::NotRunning(_)) if !matches!(request, Request::Resume { accept: Some(_), .. }) => {}
+        _ => return instructed(config, request).await,
+    }
+    let (_lock, mut ledger) = match owned(config) {
+        Ok(owned) => owned,
+        Err(exit) => return exit,
+    };
+    let Some(site) = ledger.site_named(name).map(|site| site.id) else { return Exit::Usage(format!("the ledger knows no site {name}")) };
+    match ledger.set_paused(site, paused) {
+        Ok(()) => {
+            let then = if paused { "stays paused" } else { "goes on" };
+            print::out(&format!("rosterd is not running; at the next start, site {name} {then}\n"));
+            Exit::Fine
+        }
+        Err(error) => Exit::Unreachable(error.to_string()),
+    }
+}
+
+async fn remove(config: &Config, name: &str, forget_only: bool) -> Exit {
+    let configured = config.sites.iter().enumerate().find(|(_, site)| site.name == name);
+    if configured.is_some_and(|(at, _)| at == 0) {
+        return Exit::Usage(format!("site {name} is the hub: a roster can't be without it"));
+    }
+    if !config.daemon.state_dir.join(LEDGER_FILE).exists() && configured.is_none() {
+        return Exit::Usage(format!("there is no site {name}"));
+    }
+    let (_lock, mut ledger) = match owned(config) {
+        Ok(owned) => owned,
+        Err(exit) => return exit,
+    };
+    let known = ledger.site_named(name).map(|site| (site.id, site.hub));
+    if known.is_none() && configured.is_none() {
+        let names: Vec<&str> = ledger.sites().iter().map(|site| site.name.as_str()).collect();
+        return Exit::Usage(format!("there is no site {name}; the sites are {}", names.join(", ")));
+    }
+    if known.is_some_and(|(_, hub)| hub) {
+        return Exit::Usage(format!("site {name} is the hub: a roster can't be without it"));
+    }
+    match configured {
+        Some((at, site)) if !forget_only => {
+            let connector = daemon::connect(SiteId(at as u16 + 1), site, &config.daemon);
+            if let Err(error) = connector.dismantle().await {
+                return Exit::Unreachable(format!("{error}\nNothing was forgotten; --forget-only leaves the database as it is."));
+            }
+            print::out(&format!("Removed what rosterd had made at {}.\n", connector.address()));
+        }
+        Some(_) => {}
+        None if forget_only => {}
+        None => {
+            return Exit::Usage(format!(
+                "site {name} is not configured, so its database can't be reached: put it back until it has been removed, or use --forget-only"
+            ));
+        }
+    }
+    if let Some((id, _)) = known
+        && let Err(error) = ledger.bind_registered(&config.tables).and_then(|()| ledger.forget_site(id))
+    {
+        return Exit::Unreachable(error.to_string());
+    }
+    print::out(&format!("Forgot site {name}. Its rows stay as they are at its database.\n"));
+    if configured.is_some() {
+        print::out(&format!("Take [[site]] {name} out of the configuration before rosterd is started again, or it is copied to anew.\n"));
+    }
+    Exit::Fine
+}
+
+/// The ledger of a stopped daemon, to be changed.
+fn owned(config: &Config) -> Result<(std::fs::File, Ledger), Exit> {
+    let lock = daemon::lock_state_dir(&config.daemon.state_dir).map_err(|error| match error {
+        daemon::Failure::Ledger(rosterd::ledger::Error::InUse { .. }) => {
+            Exit::Usage("rosterd is running on this state_dir; stop it first (systemctl stop rosterd)".into())
+        }
+        error => Exit::Unreachable(error.to_string()),
+    })?;
+    let ledger = Ledger::open(&config.daemon.state_dir.join(LEDGER_FILE)).map_err(|error| Exit::Unreachable(error.to_string()))?;
+    Ok((lock, ledger))
+}

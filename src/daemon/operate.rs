@@ -1,0 +1,164 @@
+//! What an operator can ask of the running daemon.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::{Daemon, Member};
+use crate::capture::follow::now_us;
+use crate::ledger::{self, Freshness, Ledger, Mode, QuarantineKind};
+use crate::ops::admin::{Operator, Request};
+use crate::ops::history;
+use crate::ops::inspect::{self, Refusal};
+use crate::ops::status::Status;
+
+#[async_trait]
+impl Operator for Daemon {
+    async fn answer(&self, request: Request) -> Result<serde_json::Value, String> {
+        match request {
+            Request::Status => json(&self.status().await.map_err(told)?),
+            Request::Inspect { table, key, values } => {
+                let inspected = self.ledger.call(move |ledger| Ok(inspect::inspect(ledger, &table, &key, values))).await.map_err(told)?;
+                match inspected {
+                    Ok(row) => json(&row),
+                    Err(refusal @ (Refusal::Usage(_) | Refusal::Ledger(_))) => Err(refusal.to_string()),
+                }
+            }
+            Request::Conflicts { table, limit, values } => {
+                json(&self.ledger.call(move |ledger| history::conflicts(ledger, table.as_deref(), limit, values)).await.map_err(told)?)
+            }
+            Request::Quarantine => json(&self.ledger.call(|ledger| history::quarantine(ledger)).await.map_err(told)?),
+            Request::Retry { name } => self.settle(name, retry).await,
+            Request::Discard { name } => self.settle(name, discard).await,
+            Request::Pause { site } => self.pause(&site).await,
+            Request::Resume { site, accept } => self.resume(&site, accept).await,
+            Request::Reconcile { site, restored } => self.reconcile(&site, restored),
+        }
+    }
+}
+
+fn json(answer: &impl Serialize) -> Result<serde_json::Value, String> {
+    serde_json::to_value(answer).map_err(|error| error.to_string())
+}
+
+fn told(error: ledger::Error) -> String {
+    error.to_string()
+}
+
+impl Daemon {
+    /// How every site is doing now.
+    pub async fn status(&self) -> ledger::Result<Status> {
+        let mut status = self.ledger.call(|ledger| Status::read(ledger, now_us())).await?;
+        let figures = |member: &Arc<Member>| (member.config.name.clone(), member.health.figures().clone());
+        status.overlay(self.started_us, &self.members.iter().map(figures).collect::<Vec<_>>());
+        Ok(status)
+    }
+
+    fn known(&self, name: &str) -> Result<&Arc<Member>, String> {
+        let names = || self.members.iter().map(|member| member.config.name.as_str()).collect::<Vec<_>>().join(", ");
+        self.member(name).ok_or_else(|| format!("there is no site {name}; the sites are {}", names()))
+    }
+
+    async fn pause(&self, name: &str) -> Result<serde_json::Value, String> {
+        let member = self.known(name)?;
+        let id = member.id;
+        self.ledger.call(move |ledger| ledger.set_paused(id, true)).await.map_err(told)?;
+        member.paused.send_replace(true);
+        json(&format!("site {name} is paused: nothing is read from it or written to it until `rosterd site resume {name}`"))
+    }
+
+    /// `accept`: what tables that have stopped show is taken as changed there; Some(false): the ledger is put back there.
+    async fn resume(&self, name: &str, accept: Option<bool>) -> Result<serde_json::Value, String> {
+        let member = self.known(name)?;
+        let id = member.id;
+        let resumed = move |ledger: &mut Ledger| {
+            ledger.set_paused(id, false)?;
+            let mut stopped = Vec::new();
+            for table in ledger.tables_of(id) {
+                if ledger.progress(id, table).stopped.is_none() {
+                    continue;
+                }
+                stopped.extend(ledger.shared(table).map(|shared| shared.table.name.clone()));
+                match accept {
+                    Some(true) => ledger.resume(id, table, Mode::Gap)?,
+                    Some(false) => ledger.resume(id, table, Mode::Restored)?,
+                    None => {}
+                }
+            }
+            Ok(stopped)
+        };
+        let stopped = self.ledger.call(resumed).await.map_err(told)?.join(", ");
+        let was_paused = member.paused.send_replace(false);
+        if !was_paused {
+            member.again();
+        }
+        json(&match accept {
+            _ if stopped.is_empty() => format!("site {name} goes on"),
+            Some(true) => format!("site {name} goes on; {stopped}: what differs there is taken as changed there"),
+            Some(false) => format!("site {name} goes on; {stopped}: what the ledger has is put back there"),
+            None => format!(
+                "site {name} goes on, without {stopped}: --accept takes what is there now as changed there, missing rows as deleted; \
+                 --reject puts back what the ledger has"
+            ),
+        })
+    }
+
+    fn reconcile(&self, name: &str, restored: bool) -> Result<serde_json::Value, String> {
+        let member = self.known(name)?;
+        if *member.paused.borrow() {
+            return Err(format!("site {name} is paused; `rosterd site resume {name}` first"));
+        }
+        member.ask_reconcile(if restored { Mode::Restored } else { Mode::Gap });
+        json(&match restored {
+            true => format!("the tables of site {name} are compared with the ledger, which wins; `rosterd status` shows how far it is"),
+            false => format!("the tables of site {name} are compared with the ledger; what differs is taken as changed there"),
+        })
+    }
+
+    async fn settle(&self, name: String, how: Settle) -> Result<serde_json::Value, String> {
+        let settled = self.ledger.call(move |ledger| how(ledger, &name)).await.map_err(told)?;
+        self.wake();
+        json(&settled?)
+    }
+}
+
+/// Settles a row that is held back: a sentence that says what comes of it, or why it can't be done.
+type Settle = fn(&mut Ledger, &str) -> ledger::Result<Result<String, String>>;
+
+fn missing(name: &str) -> String {
+    format!("no row is held back under the name {name}; `rosterd quarantine list` has the names")
+}
+
+fn retry(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<String, String>> {
+    let Some((site, record)) = history::named(ledger, name)? else { return Ok(Err(missing(name))) };
+    if record.kind == QuarantineKind::Apart.name() {
+        return Ok(Err(format!(
+            "the row of site {} is another person's: `rosterd quarantine discard {name}` gives it up for the merged row",
+            site.name
+        )));
+    }
+    if record.row.0 < 0 {
+        return Ok(Err("a value at the site has no lossless form; mend it there, and the row is shared again".into()));
+    }
+    ledger.release(site.id, record.row)?;
+    ledger.requeue(site.id, record.row)?;
+    Ok(Ok(format!("the row goes to site {} again; if it is refused again, it comes back to the list", site.name)))
+}
+
+fn discard(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<String, String>> {
+    let Some((site, record)) = history::named(ledger, name)? else { return Ok(Err(missing(name))) };
+    if record.kind != QuarantineKind::Apart.name() {
+        return Ok(Err(format!(
+            "there is nothing to give up at site {}: mend the cause, then `rosterd quarantine retry {name}`",
+            site.name
+        )));
+    }
+    let Some((table, key, mut row)) = ledger.load_id(record.row)? else { return Ok(Err(missing(name))) };
+    for held in row.held.iter_mut().filter(|held| held.site == site.id) {
+        held.apart = false;
+    }
+    ledger.release(site.id, record.row)?;
+    ledger.store(table, &key, Some(record.row), row, Freshness::LIVE)?;
+    Ok(Ok(format!("site {}'s own row is given up; the merged row goes there", site.name)))
+}

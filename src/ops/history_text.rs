@@ -1,0 +1,81 @@
+//! Conflicts and quarantine as text.
+
+use super::history::{Conflict, Conflicts, HeldBack, Quarantine};
+use super::status::counted;
+use super::text::{Page, Tone, age, grouped, keep, lines, moment, shortened};
+
+const KEY_CHARS: usize = 24;
+
+pub fn conflicts(conflicts: &Conflicts, page: Page) -> String {
+    if conflicts.conflicts.is_empty() {
+        return "No conflicts are kept.\n".into();
+    }
+    let mut out = lines(&conflict_table(&conflicts.conflicts, page));
+    let left = conflicts.kept.saturating_sub(conflicts.conflicts.len() as u64);
+    if left > 0 {
+        out += &format!("\n{} of {} kept; --limit shows more\n", conflicts.conflicts.len(), grouped(conflicts.kept));
+    }
+    out
+}
+
+pub(super) fn conflict_table(conflicts: &[Conflict], page: Page) -> comfy_table::Table {
+    let mut table = page.table(&["when", "kind", "table", "key", "won", "lost", "columns that lost"]);
+    for conflict in conflicts {
+        let lost = conflict.lost.iter().map(|lost| match &lost.value {
+            Some(value) => format!("{} = {value}", lost.column),
+            None => lost.column.clone(),
+        });
+        table.add_row([
+            moment(conflict.at_us),
+            conflict.kind.clone(),
+            conflict.table.clone(),
+            shortened(&conflict.key, KEY_CHARS),
+            conflict.winner.clone(),
+            conflict.loser.clone(),
+            lost.collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    keep(&mut table, 4);
+    table
+}
+
+pub fn quarantine(quarantine: &Quarantine, page: Page, now_us: i64) -> String {
+    if quarantine.rows.is_empty() {
+        return "No row is held back.\n".into();
+    }
+    let mut table = page.table(&["name", "table", "key", "kind", "since", "tries", "reason"]);
+    for row in &quarantine.rows {
+        table.add_row([
+            page.cell(&row.name, Tone::Bad),
+            page.cell(&row.table, Tone::Plain),
+            page.cell(shortened(&row.key, KEY_CHARS), Tone::Plain),
+            page.cell(&row.kind, Tone::Plain),
+            page.cell(age(row.since_us, now_us), Tone::Plain),
+            page.cell(row.tries, Tone::Plain),
+            page.cell(&row.reason, Tone::Plain),
+        ]);
+    }
+    keep(&mut table, 6);
+    lines(&table)
+}
+
+/// One row, with what can be done about it.
+pub fn held_back(row: &HeldBack, now_us: i64) -> String {
+    let what = match row.kind.as_str() {
+        "apart" => format!("`rosterd quarantine discard {}` gives the site's own row up for the merged one", row.name),
+        "value" => "mend the value at its site: the row is shared again when it changes".into(),
+        _ => format!("mend the cause, then `rosterd quarantine retry {}`", row.name),
+    };
+    let tries = counted(u64::from(row.tries), "time", "times");
+    format!(
+        "{}: table {}, key {}, held back from site {} since {} ({}), {tries}\n  {}: {}\n  {what}\n",
+        row.name,
+        row.table,
+        row.key,
+        row.site,
+        moment(row.since_us),
+        age(row.since_us, now_us),
+        row.kind,
+        row.reason
+    )
+}
