@@ -24,7 +24,8 @@ impl Freshness {
     pub const BULK: Freshness = Freshness { bulk: true, transaction: None };
 }
 
-const TRANSACTIONS_MAX: usize = 8;
+/// Source transactions that a row remembers while it is owed; past it, in a backlog, they may arrive in parts.
+const TRANSACTIONS_MAX: usize = 64;
 
 impl Ledger {
     /// The row's number, if the ledger has it, and its record, blank otherwise.
@@ -145,9 +146,9 @@ impl Ledger {
         }
     }
 
-    /// Rows of the same source transactions as `id`.
-    pub fn companions(&self, row: &Row) -> Vec<RowId> {
-        row.transactions.iter().filter_map(|transaction| self.transactions.get(transaction)).flatten().copied().collect()
+    /// Rows of a source transaction that some site is still owed.
+    pub fn rows_of(&self, transaction: u64) -> &[RowId] {
+        self.transactions.get(&transaction).map_or(&[], Vec::as_slice)
     }
 
     /// Order number for the next source transaction.
