@@ -3,6 +3,7 @@
 
 mod check;
 mod conflicts;
+mod demo;
 mod grants;
 mod inspect;
 mod log;
@@ -37,6 +38,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Check(check::Check),
     Grants(grants::Grants),
     Run(run::Run),
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system has threads to give");
     let exit = runtime.block_on(async {
         match &cli.command {
+            Command::Demo(command) => command.run().await,
             Command::Check(command) => command.run(&cli).await,
             Command::Grants(command) => command.run(&cli).await,
             Command::Run(command) => command.run(&cli).await,

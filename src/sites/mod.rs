@@ -9,7 +9,7 @@ mod error;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
-mod tls;
+pub mod tls;
 
 use std::sync::Arc;
 

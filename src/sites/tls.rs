@@ -14,7 +14,7 @@ use super::{Cause, Error, Result};
 use crate::config::{Tls, TlsMode};
 
 /// The configuration for `tls`; None where TLS is off. Read from the files each time, so that renewed certificates count.
-pub(in crate::sites) fn client_config(site: &str, tls: &Tls) -> Result<Option<Arc<ClientConfig>>> {
+pub fn client_config(site: &str, tls: &Tls) -> Result<Option<Arc<ClientConfig>>> {
     if tls.mode == TlsMode::Off {
         return Ok(None);
     }
