@@ -19,6 +19,8 @@ pub mod schema;
 pub mod status;
 pub mod status_text;
 pub mod text;
+pub mod verify;
+pub mod verify_text;
 
 /// Version of the JSON shapes.
 pub const FORMAT: u32 = 1;
