@@ -102,8 +102,14 @@ impl LaneWorker {
             self.repeats.add(&job.batch.statements);
         }
         let (target, retry) = (self.target.clone(), retry.clone());
+        let committed = matches!(outcome, Some(Outcome::Committed { .. }));
         let settled = self.ledger.call(move |ledger| settle(ledger, &target, &mut lock(&retry), &job, outcome.as_ref(), now_us()));
-        Ok(settled.await?)
+        settled.await?;
+        if !committed {
+            // The other lane may wait for a row of this batch; a committed one wakes it when the log shows it.
+            self.owed.notify_waiters();
+        }
+        Ok(())
     }
 }
 

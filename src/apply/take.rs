@@ -36,11 +36,24 @@ struct Picked {
     rows: RowWrite,
 }
 
+impl Picked {
+    fn transactions(&self) -> &[u64] {
+        owed_in(&self.row, self.since)
+    }
+}
+
+/// The source transactions that a site which is owed the row since then may not have: the one that made it so, and later ones.
+fn owed_in(row: &Row, since: u64) -> &[u64] {
+    let later = row.transactions.partition_point(|transaction| *transaction < since);
+    &row.transactions[later.saturating_sub(1)..]
+}
+
 /// Takes the next batch for a site out of the ledger's queues; None when nothing can be written there now.
 pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, now_us: i64) -> Result<Option<Job>> {
     let mut picked: Vec<Picked> = Vec::new();
     let mut met: HashSet<RowId> = HashSet::new();
     let (mut bytes, mut companions) = (0, VecDeque::new());
+    let (mut closed, mut waiting) = (HashSet::new(), HashSet::new());
     loop {
         let full = picked.len() >= limits.rows_max || bytes >= limits.bytes_max;
         let id = match companions.pop_front() {
@@ -55,17 +68,34 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, n
         if !met.insert(id) {
             continue;
         }
-        if let Some(row) = pick(ledger, target, id, now_us)? {
-            bytes += row.rows.columns.iter().map(|(_, value)| value.weight()).sum::<usize>();
-            companions.extend(ledger.companions(&row.row).into_iter().filter(|id| !met.contains(id)));
-            picked.push(row);
+        match pick(ledger, target, id, now_us)? {
+            Pick::Taken(row) => {
+                bytes += row.rows.columns.iter().map(|(_, value)| value.weight()).sum::<usize>();
+                for transaction in row.transactions().iter().filter(|transaction| closed.insert(**transaction)) {
+                    companions.extend(ledger.rows_of(*transaction).iter().filter(|id| !met.contains(id)));
+                }
+                picked.push(*row);
+            }
+            Pick::InHand(transactions) => waiting.extend(transactions),
+            Pick::Nothing => {}
         }
     }
+    put_back(ledger, target, &mut picked, waiting)?;
     if picked.is_empty() {
         return Ok(None);
     }
     picked.sort_by_key(|picked| picked.since);
     job(ledger, target, picked, limits).map(Some)
+}
+
+/// Leaves out rows of source transactions with a row that another batch has in hand: they go when that has been answered.
+fn put_back(ledger: &mut Ledger, target: &Target, picked: &mut Vec<Picked>, mut waiting: HashSet<u64>) -> Result<()> {
+    while let Some(at) = picked.iter().position(|picked| picked.transactions().iter().any(|t| waiting.contains(t))) {
+        let row = picked.swap_remove(at);
+        ledger.requeue(target.site, row.id)?;
+        waiting.extend(row.transactions());
+    }
+    Ok(())
 }
 
 fn next(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits) -> Option<RowId> {
@@ -79,30 +109,40 @@ fn next(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits) -> Op
     }
 }
 
-fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<Option<Picked>> {
+enum Pick {
+    Taken(Box<Picked>),
+    /// The site is owed more of it, and has not answered the batch that it is in; its source transactions wait with it.
+    InHand(Vec<u64>),
+    Nothing,
+}
+
+fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<Pick> {
     let site = target.site;
-    if ledger.is_quarantined(site, id) || ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) {
-        return Ok(None);
+    if ledger.is_quarantined(site, id) {
+        return Ok(Pick::Nothing);
     }
-    let Some((table, key, row)) = ledger.load_id(id)? else { return Ok(None) };
-    let (Some(at_site), Some(shared)) = (target.tables.get(&table), ledger.shared(table)) else { return Ok(None) };
+    let Some((table, key, row)) = ledger.load_id(id)? else { return Ok(Pick::Nothing) };
+    let (Some(at_site), Some(shared)) = (target.tables.get(&table), ledger.shared(table)) else { return Ok(Pick::Nothing) };
     if ledger.progress(site, table).stopped.is_some() {
-        return Ok(None);
+        return Ok(Pick::Nothing);
     }
-    let Some(view) = shared.roster.sites.iter().find(|view| view.id == site) else { return Ok(None) };
+    let Some(view) = shared.roster.sites.iter().find(|view| view.id == site) else { return Ok(Pick::Nothing) };
     let sent = ledger.under_way(site).and_then(|under_way| under_way.sent(id));
-    let Some(write) = owed(&row, view, sent) else { return Ok(None) };
+    let Some(write) = owed(&row, view, sent) else { return Ok(Pick::Nothing) };
+    if ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) {
+        return Ok(Pick::InHand(owed_in(&row, row.held(site).map_or(0, |held| held.since)).to_vec()));
+    }
     match row_write(&at_site.table, &key, &row, &write) {
         Ok(rows) => {
             let since = row.held(site).map_or(0, |held| held.since);
-            Ok(Some(Picked { id, since, row, write, key, rows }))
+            Ok(Pick::Taken(Box::new(Picked { id, since, row, write, key, rows })))
         }
         Err((column, refusal)) => {
             let name = at_site.table.columns[column].as_ref().map_or("", |c| c.name.as_str());
             let reason = format!("column {name}: {refusal}");
             ledger.quarantine(site, id, table, &key, QuarantineKind::Value, &reason, now_us)?;
             tracing::warn!(site = target.name, table = at_site.table.name, reason, "a row is held back from this site");
-            Ok(None)
+            Ok(Pick::Nothing)
         }
     }
 }

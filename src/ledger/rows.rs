@@ -24,7 +24,8 @@ impl Freshness {
     pub const BULK: Freshness = Freshness { bulk: true, transaction: None };
 }
 
-const TRANSACTIONS_MAX: usize = 8;
+/// Source transactions that a row remembers while it is owed; past it, in a backlog, they may arrive in parts.
+const TRANSACTIONS_MAX: usize = 64;
 
 impl Ledger {
     /// The row's number, if the ledger has it, and its record, blank otherwise.
@@ -145,9 +146,9 @@ impl Ledger {
         }
     }
 
-    /// Rows of the same source transactions as `id`.
-    pub fn companions(&self, row: &Row) -> Vec<RowId> {
-        row.transactions.iter().filter_map(|transaction| self.transactions.get(transaction)).flatten().copied().collect()
+    /// Rows of a source transaction that some site is still owed.
+    pub fn rows_of(&self, transaction: u64) -> &[RowId] {
+        self.transactions.get(&transaction).map_or(&[], Vec::as_slice)
     }
 
     /// Order number for the next source transaction.
@@ -233,5 +234,31 @@ impl Ledger {
             self.enqueue(site, id, since, urgent, bulk);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::forget::tests::{held, ledger_of_two};
+    use crate::model::{Dot, Life, Value};
+    use crate::resolve::Register;
+
+    #[test]
+    fn a_row_that_comes_after_a_dropped_one_is_not_taken_for_it() {
+        let (mut ledger, sites, table) = ledger_of_two();
+        let key = |uid| Key(vec![Value::Int(uid)]);
+        let row = |life: u32, held| {
+            let register = Register { value: Value::Int(1), dot: Dot { site: sites[0], counter: 1 }, at_us: 5 };
+            Row { life: Life(life), registers: vec![Life(life).exists().then_some(register)], held, transactions: vec![] }
+        };
+        ledger.store(table, &key(1), None, row(1, vec![held(sites[1], 0)]), Freshness::LIVE).unwrap();
+        let (first, _) = ledger.load(table, &key(1)).unwrap();
+        // Its insert is still on the way to the site when the row is deleted, and dropped, as the site has never shown it.
+        ledger.store(table, &key(1), first, row(2, vec![held(sites[1], 0)]), Freshness::LIVE).unwrap();
+        assert_eq!(ledger.load(table, &key(1)).unwrap().0, None);
+
+        ledger.store(table, &key(2), None, row(1, vec![held(sites[1], 0)]), Freshness::LIVE).unwrap();
+        assert_ne!(ledger.load(table, &key(2)).unwrap().0, first);
     }
 }

@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod check;
 pub mod check_text;
+pub mod exposition;
 pub mod history;
 pub mod history_text;
 pub mod inspect;

@@ -148,6 +148,10 @@ impl Seen<'_> {
         if fresh {
             held.life = held.life.next();
             held.columns.clear();
+            if held.life == self.row.life {
+                // Made there without having seen anything of the merged row.
+                held.columns.extend((0..self.row.registers.len()).map(|column| (column as u16, None)));
+            }
         }
         let new_life = held.life > self.row.life;
         let mut changed: Vec<(usize, &Value)> = Vec::new();
