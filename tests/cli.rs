@@ -77,6 +77,8 @@ fn a_daemon_from_start_to_stop() {
     daemon.until(|| roster.text("pa", "SELECT mail FROM users WHERE uid = 42") == "ann@nj.example.net");
     let live = daemon.settled();
     assert!(live["sites"][2]["lag_p50_us"].is_i64(), "{live:#}");
+    let second = roster.run(&["run"]);
+    assert!(second.code == 2 && second.err.contains("in use by another rosterd"), "{second:?}");
     let shown = roster.run(&["status"]);
     assert!(shown.code == 0 && shown.out.contains("All is well."), "{shown:?}");
     inspect_shows_versions_and_no_secrets(&roster);
