@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use super::{Job, Target};
 use crate::ledger::{Lane as Queue, Ledger, QuarantineKind, Result, RowId};
 use crate::model::{Key, Payload, Refusal, SiteTable, Value, WriteKind, fit};
+use crate::mutation;
 use crate::resolve::{Row, Write, owed, sent_row};
 use crate::sites::{Batch, Lane, RowWrite, Statement};
 
@@ -81,7 +82,8 @@ fn next(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits) -> Op
 
 fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<Option<Picked>> {
     let site = target.site;
-    if ledger.is_quarantined(site, id) || ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) {
+    let in_hand = ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) && !mutation::without("in_hand");
+    if in_hand || ledger.is_quarantined(site, id) {
         return Ok(None);
     }
     let Some((table, key, row)) = ledger.load_id(id)? else { return Ok(None) };

@@ -286,8 +286,7 @@ async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Mar
     let (id, all): (_, Vec<MarkerId>) = (member.id, markers.iter().map(|(marker, ..)| *marker).collect());
     let heard = move |ledger: &mut Ledger| {
         let unheard = ledger.unheard(id);
-        all.into_iter().filter(|marker| !unheard.contains(marker)).for_each(|marker| ledger.heard(id, marker));
-        Ok(())
+        all.into_iter().filter(|marker| !unheard.contains(marker)).try_for_each(|marker| ledger.heard(id, marker))
     };
     Ok(daemon.ledger.call(heard).await?)
 }
@@ -305,8 +304,12 @@ async fn upkeep(daemon: &Arc<Daemon>, member: &Arc<Member>, control: &Control, r
         }
         if ticks.is_multiple_of(20) {
             let heard = daemon.ledger.call(move |ledger| Ok(ledger.take_heard(id, FORGET_MAX))).await?;
-            let mut control = control.lock().await;
-            if heard.is_empty() { control.ping().await? } else { control.forget(&heard).await? }
+            if heard.is_empty() {
+                control.lock().await.ping().await?;
+                continue;
+            }
+            control.lock().await.forget(&heard).await?;
+            daemon.ledger.call(move |ledger| ledger.forgotten(id, &heard)).await?;
         }
     }
 }

@@ -21,16 +21,18 @@ pub fn landed(
     let view = roster.site(dot.site);
     let mut held = row.take_held(dot.site, view.known);
     let mut altered = Vec::new();
+    let width = row.registers.len() as u16;
+    let nothing_of_ours = || (0..width).map(|column| (column, None)).collect();
     if sent.kind == WriteKind::Columns {
         if !held.life.exists() {
             // It was put back there unseen, and our write went over it.
             held.life = held.life.next();
-            held.columns.clear();
+            held.columns = nothing_of_ours();
         }
     } else {
         held.life = sent.life;
         held.columns = match sent.life.exists() {
-            true => (0..row.registers.len() as u16).map(|column| (column, None)).collect(),
+            true => nothing_of_ours(),
             false => Vec::new(),
         };
     }
