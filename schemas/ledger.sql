@@ -32,6 +32,7 @@ CREATE TABLE site_table (
     mode           TEXT NOT NULL,           -- first, gap, restored
     phase          TEXT NOT NULL,           -- waiting, scanning, sweeping, tidying, done
     generation     INTEGER NOT NULL,
+    restored       INTEGER NOT NULL,        -- generation by which the site had come back from a backup; 0: it had not
     cursor         BLOB,                    -- key of the last row scanned
     swept          INTEGER NOT NULL DEFAULT 0,
     rows_read      INTEGER NOT NULL DEFAULT 0,
@@ -51,6 +52,13 @@ CREATE TABLE row (
     UNIQUE (tbl, key)
 );
 CREATE INDEX row_open ON row (id) WHERE open = 1;
+
+-- Markers that were heard back and are still in the site's marker table.
+CREATE TABLE heard (
+    site   INTEGER NOT NULL,
+    marker INTEGER NOT NULL,
+    PRIMARY KEY (site, marker)
+) WITHOUT ROWID;
 
 CREATE TABLE conflict (
     id      INTEGER PRIMARY KEY,

@@ -276,7 +276,7 @@ fn bind_ledger(
             id: member.id,
             rank: ranks[&member.id],
             has: has.clone(),
-            known: Known::Unknown { generation: 1 },
+            known: Known::Unknown { generation: 1, restored: 0 },
         };
         let roster = Roster { sites: members.iter().map(view).collect() };
         let filter = planned.rule.filter.as_ref().map(|filter| filter.predicate.clone());

@@ -126,7 +126,7 @@ pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Wr
                 for id in ledger.returned(site, marker) {
                     ledger.requeue(site, id)?;
                 }
-                ledger.heard(site, marker);
+                ledger.heard(site, marker)?;
             }
             Ok(())
         };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{Job, Target};
 use crate::ledger::{Ledger, QuarantineKind, Result, RowId};
+use crate::mutation;
 use crate::sites::{Outcome, Rejection};
 
 /// Rows that a site has refused for what may pass by itself: a change of theirs not captured yet, a parent still to come.
@@ -28,6 +29,9 @@ impl Retry {
     /// Puts the waiting rows back into their queues.
     pub fn requeue(&mut self, ledger: &mut Ledger, target: &Target) -> Result<()> {
         for id in std::mem::take(&mut self.waiting) {
+            if mutation::without("requeue") {
+                continue;
+            }
             ledger.requeue(target.site, id)?;
         }
         Ok(())
@@ -49,6 +53,7 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
     let rejected: &[(usize, Rejection)] = match outcome {
         Some(Outcome::Committed { .. }) => {
             ledger.committed(target.site, job.marker);
+            ledger.forgotten(target.site, &job.batch.forget)?;
             if !retry.first_us.is_empty() {
                 retry.first_us.retain(|id, _| !job.rows.iter().any(|(done, _)| done == id));
             }
@@ -58,9 +63,7 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
         None => &[],
     };
     ledger.returned(target.site, job.marker);
-    for marker in &job.batch.forget {
-        ledger.heard(target.site, *marker);
-    }
+    ledger.forget_later(target.site, &job.batch.forget);
     for (at, rejection) in rejected {
         if let Some((id, _)) = job.rows.get(*at) {
             refuse(ledger, target, retry, job, *at, *id, rejection, now_us)?;

@@ -5,6 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use super::{Job, Target};
 use crate::ledger::{Lane as Queue, Ledger, QuarantineKind, Result, RowId};
 use crate::model::{Key, Payload, Refusal, SiteTable, Value, WriteKind, fit};
+use crate::mutation;
 use crate::resolve::{Row, Write, owed, sent_row};
 use crate::sites::{Batch, Lane, RowWrite, Statement};
 
@@ -129,7 +130,7 @@ fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<
     let Some(view) = shared.roster.sites.iter().find(|view| view.id == site) else { return Ok(Pick::Nothing) };
     let sent = ledger.under_way(site).and_then(|under_way| under_way.sent(id));
     let Some(write) = owed(&row, view, sent) else { return Ok(Pick::Nothing) };
-    if ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) {
+    if ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) && !mutation::without("in_hand") {
         return Ok(Pick::InHand(owed_in(&row, row.held(site).map_or(0, |held| held.since)).to_vec()));
     }
     match row_write(&at_site.table, &key, &row, &write) {

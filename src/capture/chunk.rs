@@ -10,6 +10,7 @@ use super::intake::{Report, record};
 use super::net::overlaid;
 use crate::ledger::{Freshness, Ledger, Mode, Phase, Result};
 use crate::model::{Dot, Image, Key, MarkerId, SiteId, TableId};
+use crate::mutation;
 use crate::resolve;
 
 /// A chunk between its watermarks.
@@ -36,6 +37,9 @@ impl Chunk {
 
     /// The log shows the row between the watermarks.
     pub(super) fn touch(&mut self, key: &Key, after: Option<&Image>) {
+        if mutation::without("touched") {
+            return;
+        }
         let image = match (self.touched.remove(key).flatten(), after) {
             (Some(earlier), Some(later)) => Some(overlaid(earlier, later.clone())),
             (None, later) => later.cloned(),
@@ -89,8 +93,8 @@ pub(super) fn close(ledger: &mut Ledger, site: SiteId, chunk: Chunk, at_us: i64,
         }
     }
     for (key, image) in touched {
-        let whole = image.filter(|image| !image.contains(&crate::model::Cell::Unchanged));
-        if let Some(content) = whole {
+        let view = ledger.shared(chunk.table).map(|shared| shared.roster.site(site));
+        if let Some(content) = image.filter(|image| view.is_some_and(|view| view.is_whole(image))) {
             found(ledger, site, chunk.table, &key, Some(content), progress.mode, at_us, now_us, report)?;
         }
     }
@@ -116,8 +120,8 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
     let more = rows.len() == rows_max;
     for (id, key, row) in rows {
         progress.swept = id.0;
-        let unseen = row.held(site).is_none_or(|held| held.seen != progress.generation);
-        if unseen && (row.life.exists() || row.held(site).is_some()) {
+        let Some(shared) = ledger.shared(table) else { break };
+        if !row.is_seen(shared.roster.site(site)) && !mutation::without("sweep") && (row.life.exists() || row.held(site).is_some()) {
             found(ledger, site, table, &key, None, progress.mode, now_us, now_us, report)?;
         }
     }
@@ -160,13 +164,11 @@ fn found(
     {
         return Ok(());
     }
+    let content = if mutation::without("fingerprints") { super::intake::changed_cells(content.as_ref(), content.clone()) } else { content };
     let (id, mut row) = ledger.load(table, key)?;
     let dot = Dot { site, counter: ledger.next_counter(site) };
     let Some(shared) = ledger.shared(table) else { return Ok(()) };
-    let observed = match mode {
-        Mode::First => resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), 0),
-        Mode::Gap => resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us),
-        Mode::Restored => resolve::restored(&mut row, &shared.roster, dot, content.as_deref()),
-    };
+    let at_us = if mode == Mode::First && row.held(site).is_none() { 0 } else { at_us };
+    let observed = resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us);
     record(ledger, site, table, key, id, row, observed, Freshness::BULK, now_us, report)
 }

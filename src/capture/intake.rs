@@ -1,5 +1,7 @@
 //! What one item of a site's log means for the ledger.
 
+use std::collections::HashMap;
+
 use tracing::warn;
 
 use super::chunk;
@@ -7,7 +9,8 @@ use super::net::{Net, net_effect};
 use super::watch::Watch;
 use crate::ledger::{Error, Freshness, Ledger, Mode, Phase, QuarantineKind, Result, RowId};
 use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SiteId, TableId, Transaction};
-use crate::resolve::{self, ConflictKind, Known, Observed, Row};
+use crate::mutation;
+use crate::resolve::{self, ConflictKind, Observed, Reach, Row};
 
 /// What came of a batch of log items: for logs, metrics, and for waking those who wait.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +71,7 @@ pub fn stop(ledger: &mut Ledger, site: SiteId, table: TableId, why: &str, report
 }
 
 fn watermark(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, marker: MarkerId, now_us: i64, report: &mut Report) -> Result<()> {
-    ledger.marked(site, marker);
+    ledger.marked(site, marker)?;
     if let Some(open) = &mut watch.chunk {
         if open.low == marker {
             open.begin();
@@ -95,9 +98,10 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
     let fresh = Freshness { bulk: false, transaction: several };
     if let Origin::Landing { marker, payload } = &origin {
         match Payload::decode(payload) {
+            Ok(_) if mutation::without("payload") && !ledger.unheard(site).contains(marker) => {}
             Ok(payload) if payload.ledger == ledger.id => {
                 ledger.returned(site, *marker);
-                ledger.heard(site, *marker);
+                ledger.heard(site, *marker)?;
                 report.landings += 1;
                 landing(ledger, site, &payload, &mut rows, committed_us, now_us, report)?;
             }
@@ -121,8 +125,13 @@ fn landing(
     now_us: i64,
     report: &mut Report,
 ) -> Result<()> {
+    let places = rows.iter().enumerate().map(|(at, net)| ((net.table, net.key.clone()), at));
+    let places: HashMap<(TableId, Key), usize> = places.collect();
+    let mut nets: Vec<Option<Net>> = std::mem::take(rows).into_iter().map(Some).collect();
     for sent in &payload.rows {
-        let shown = rows.iter().position(|net| net.table == sent.table && net.key == sent.key).map(|at| rows.swap_remove(at));
+        let net = places.get(&(sent.table, sent.key.clone())).map(|at| &mut nets[*at]);
+        // A row that came back in our delete, or went in our write, is a change made there (a trigger's work) on top of it.
+        let shown = net.and_then(|net| net.take_if(|net| net.after.is_some() == sent.life.exists()));
         if ledger.shared(sent.table).is_none() {
             continue;
         }
@@ -141,6 +150,7 @@ fn landing(
         }
         record(ledger, site, sent.table, &sent.key, id, row, observed, Freshness::LIVE, now_us, report)?;
     }
+    rows.extend(nets.into_iter().flatten());
     Ok(())
 }
 
@@ -153,6 +163,7 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
         return Ok(());
     }
     let (id, mut row) = ledger.load(table, &key)?;
+    let after = if mutation::without("fingerprints") { changed_cells(before.as_ref(), after) } else { after };
     let content = after.filter(|after| shared_as(ledger, table, &key, after, &row, site));
     if let Some(content) = &content
         && refused(ledger, site, table, &key, content, now_us, report)?
@@ -161,41 +172,23 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
     }
     let Some(shared) = ledger.shared(table) else { return Ok(()) };
     let dot = Dot { site, counter: ledger.next_counter(site) };
-    let known = shared.roster.site(site).known;
-    let unseen = row.held(site).is_none();
-    let observed = match known {
-        // A first copy reads later what it has not come by: all rows, before it begins; after that, rows that the log shows in
-        // part, which were there before and so lie ahead of it. Others are taken here: they may lie behind it.
-        Known::Unknown { .. } if unseen && (progress.phase == Phase::Waiting || in_part(content.as_ref())) => return Ok(()),
-        Known::Unknown { .. } if unseen => {
-            let before = before.filter(|before| ledger.is_shared(table, &key, Some(before)));
-            let mut observed = match (&before, &content) {
-                (Some(before), _) => resolve::scan(&mut row, &shared.roster, &shared.policy, dot, Some(before), 0),
-                (None, content) => resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us),
-            };
-            if before.is_some() {
-                let dot = Dot { site, counter: dot.counter + u64::from(observed.change) };
-                let after = resolve::observe(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us);
-                let both = observed.change && after.change;
-                observed.conflicts.extend(after.conflicts);
-                observed.change |= after.change;
-                observed.apart |= after.apart;
-                if both {
-                    ledger.use_counter(site);
-                }
-            }
-            observed
-        }
-        _ => resolve::observe(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us),
+    let before = before.filter(|before| ledger.is_shared(table, &key, Some(before)));
+    let reach = match progress.phase {
+        Phase::Waiting => Reach::Nothing,
+        Phase::Scanning => Reach::Part,
+        Phase::Sweeping | Phase::Tidying | Phase::Done => Reach::All,
     };
-    if observed.change {
-        report.changes += 1;
-    }
+    let images = (before.as_deref(), content.as_deref());
+    let Some(observed) = resolve::logged(&mut row, &shared.roster, &shared.policy, dot, images, at_us, reach) else { return Ok(()) };
+    report.changes += observed.changes.min(1);
     record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)
 }
 
-fn in_part(content: Option<&Image>) -> bool {
-    content.is_some_and(|content| content.contains(&Cell::Unchanged))
+/// `after` without what `before` has too.
+pub(super) fn changed_cells(before: Option<&Image>, after: Option<Image>) -> Option<Image> {
+    let Some(before) = before else { return after };
+    let cell = |(old, new): (&Cell, Cell)| if *old == new { Cell::Unchanged } else { new };
+    after.map(|after| before.iter().zip(after).map(cell).collect())
 }
 
 /// Whether a row with this image is shared. Where the filter reads a column that the image leaves out, the row is as shared as it was.
@@ -264,12 +257,14 @@ pub(super) fn record(
     now_us: i64,
     report: &mut Report,
 ) -> Result<()> {
-    if observed.change {
-        ledger.use_counter(site);
+    if observed.changes > 0 {
+        (0..observed.changes).for_each(|_| ledger.use_counter(site));
         if let Some(id) = id {
             let others: Vec<SiteId> = ledger.sites().iter().map(|record| record.id).collect();
             for other in others {
-                ledger.release(other, id)?;
+                if !row.held(other).is_some_and(|held| held.apart) {
+                    ledger.release(other, id)?;
+                }
             }
         }
     }
@@ -277,8 +272,13 @@ pub(super) fn record(
         ledger.record_conflict(table, key, conflict, now_us)?;
         report.conflicts.push(conflict.kind);
     }
+    let stands_apart = row.held(site).is_some_and(|held| held.apart);
+    let apart = observed.apart && stands_apart;
+    if let Some(id) = id.filter(|_| !stands_apart) {
+        ledger.release_apart(site, id)?;
+    }
     ledger.store(table, key, id, row, fresh)?;
-    if observed.apart {
+    if apart {
         let id = id.map_or_else(|| Ok::<_, Error>(ledger.load(table, key)?.0), |id| Ok(Some(id)))?;
         let reason = "this site's own row under this key stands apart: it is another person's, or a conflict left to an operator";
         if let Some(id) = id {

@@ -19,7 +19,11 @@ pub fn lost_log(
     let mut report = Report::default();
     watch.abandon_chunk();
     for (marker, kind, payload) in markers {
-        ledger.heard(site, *marker);
+        // A marker heard before stands for what the site held then, not for what it holds since.
+        if ledger.was_heard(site, *marker)? {
+            continue;
+        }
+        ledger.heard(site, *marker)?;
         let Ok(payload) = Payload::decode(payload) else { continue };
         if *kind != MarkerKind::Batch || payload.ledger != ledger.id {
             continue;
@@ -47,7 +51,7 @@ pub fn restored(
 ) -> Result<()> {
     watch.abandon_chunk();
     for (marker, ..) in markers {
-        ledger.heard(site, *marker);
+        ledger.heard(site, *marker)?;
     }
     begin_again(ledger, site, Mode::Restored, now_at, now_us)
 }

@@ -388,8 +388,7 @@ async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Mar
     let heard = move |ledger: &mut Ledger| {
         let mut kept = ledger.unheard(id);
         kept.extend(ledger.site(id).and_then(|record| record.marked));
-        all.into_iter().filter(|marker| !kept.contains(marker)).for_each(|marker| ledger.heard(id, marker));
-        Ok(())
+        all.into_iter().filter(|marker| !kept.contains(marker)).try_for_each(|marker| ledger.heard(id, marker))
     };
     Ok(daemon.ledger.call(heard).await?)
 }
@@ -411,8 +410,12 @@ async fn upkeep(daemon: &Arc<Daemon>, member: &Arc<Member>, control: &Control, r
         }
         if ticks.is_multiple_of(20) {
             let heard = daemon.ledger.call(move |ledger| Ok(ledger.take_heard(id, FORGET_MAX))).await?;
-            let mut control = control.lock().await;
-            if heard.is_empty() { control.ping().await? } else { control.forget(&heard).await? }
+            if heard.is_empty() {
+                control.lock().await.ping().await?;
+                continue;
+            }
+            control.lock().await.forget(&heard).await?;
+            daemon.ledger.call(move |ledger| ledger.forgotten(id, &heard)).await?;
         }
     }
 }

@@ -134,6 +134,18 @@ impl Ledger {
         Ok(true)
     }
 
+    /// The site's row does not stand apart any more.
+    pub fn release_apart(&mut self, site: SiteId, row: RowId) -> Result<()> {
+        if !self.is_quarantined(site, row) {
+            return Ok(());
+        }
+        let mut delete = self.db.prepare_cached("DELETE FROM quarantine WHERE site = ?1 AND row = ?2 AND kind = 'apart'")?;
+        if delete.execute(params![site.0, row.0])? > 0 {
+            self.quarantined.remove(&(site, row));
+        }
+        Ok(())
+    }
+
     pub fn quarantined(&self) -> Result<Vec<QuarantineRecord>> {
         let mut query =
             self.db.prepare("SELECT site, row, tbl, key, kind, reason, since_us, tries FROM quarantine ORDER BY since_us, row")?;

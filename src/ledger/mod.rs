@@ -13,7 +13,7 @@ mod reading;
 mod rows;
 mod thread;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ pub struct Ledger {
     /// Number of the last change given out; rises for ever.
     order: u64,
     /// Markers heard back, to be removed at the site by its next transaction of ours.
-    heard: HashMap<SiteId, Vec<MarkerId>>,
+    heard: HashMap<SiteId, BTreeSet<MarkerId>>,
     next_marker: i64,
     markers_reserved: i64,
 }

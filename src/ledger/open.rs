@@ -130,6 +130,7 @@ impl Ledger {
         ledger.load_sites()?;
         ledger.progress = TableProgress::load_all(&ledger.db)?;
         ledger.load_quarantined()?;
+        ledger.load_heard()?;
         Ok(ledger)
     }
 
@@ -292,6 +293,7 @@ impl Ledger {
         self.load_sites()?;
         self.progress = TableProgress::load_all(&self.db)?;
         self.load_quarantined()?;
+        self.load_heard()?;
         self.refresh_known();
         self.rebuild_queues()
     }

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use rusqlite::params;
+
 use super::{Ledger, Result, RowId};
 use crate::model::{MarkerId, SentRow, SiteId};
+use crate::mutation;
 
 /// The queue that a row waits in: rows of urgent tables, other live changes, and what copies and repairs owe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,22 +171,55 @@ impl Ledger {
     }
 
     /// One of our transactions has been heard back: its marker can be removed at the site.
-    pub fn heard(&mut self, site: SiteId, marker: MarkerId) {
-        self.heard.entry(site).or_default().push(marker);
+    pub fn heard(&mut self, site: SiteId, marker: MarkerId) -> Result<()> {
+        self.db.prepare_cached("INSERT OR IGNORE INTO heard VALUES (?1, ?2)")?.execute(params![site.0, marker.0])?;
+        self.heard.entry(site).or_default().insert(marker);
+        Ok(())
     }
 
     /// A watermark has been heard back. The one before it can be removed; the last stays.
-    pub fn marked(&mut self, site: SiteId, marker: MarkerId) {
+    pub fn marked(&mut self, site: SiteId, marker: MarkerId) -> Result<()> {
         let record = self.sites.iter_mut().find(|record| record.id == site);
         if let Some(earlier) = record.and_then(|record| record.marked.replace(marker)) {
-            self.heard(site, earlier);
+            self.heard(site, earlier)?;
         }
+        Ok(())
     }
 
-    /// Up to `limit` markers to remove at the site.
+    /// Whether the marker was heard back before and is only waiting to be removed.
+    pub fn was_heard(&self, site: SiteId, marker: MarkerId) -> Result<bool> {
+        if mutation::without("heard") {
+            return Ok(false);
+        }
+        Ok(self.db.prepare_cached("SELECT 1 FROM heard WHERE site = ?1 AND marker = ?2")?.exists(params![site.0, marker.0])?)
+    }
+
+    /// Takes up to `limit` markers to remove at the site; then [`Ledger::forgotten`] or [`Ledger::forget_later`].
     pub fn take_heard(&mut self, site: SiteId, limit: usize) -> Vec<MarkerId> {
         let Some(heard) = self.heard.get_mut(&site) else { return Vec::new() };
-        let count = heard.len().min(limit);
-        heard.drain(..count).collect()
+        (0..limit).map_while(|_| heard.pop_first()).collect()
+    }
+
+    /// The site has removed these markers.
+    pub fn forgotten(&mut self, site: SiteId, markers: &[MarkerId]) -> Result<()> {
+        for marker in markers {
+            self.db.prepare_cached("DELETE FROM heard WHERE site = ?1 AND marker = ?2")?.execute(params![site.0, marker.0])?;
+        }
+        Ok(())
+    }
+
+    /// The site has not removed these markers.
+    pub fn forget_later(&mut self, site: SiteId, markers: &[MarkerId]) {
+        self.heard.entry(site).or_default().extend(markers);
+    }
+
+    pub(super) fn load_heard(&mut self) -> Result<()> {
+        self.heard.clear();
+        let mut query = self.db.prepare("SELECT site, marker FROM heard")?;
+        let mut rows = query.query([])?;
+        while let Some(r) = rows.next()? {
+            self.heard.entry(SiteId(r.get(0)?)).or_default().insert(MarkerId(r.get(1)?));
+        }
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::{Ledger, Result};
 use crate::model::{Key, Reader, SiteId, TableId, Writer};
+use crate::mutation;
 use crate::resolve::Known;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct TableProgress {
     pub mode: Mode,
     pub phase: Phase,
     pub generation: u32,
+    /// The generation by which the site had come back from a backup; 0: it had not, since it was last known.
+    pub restored: u32,
     /// Key of the last row that a chunk brought.
     pub cursor: Option<Key>,
     /// Ledger row that the sweep has come by last.
@@ -58,6 +61,7 @@ impl TableProgress {
             mode,
             phase: Phase::Waiting,
             generation,
+            restored: 0,
             cursor: None,
             swept: 0,
             rows_read: 0,
@@ -68,19 +72,36 @@ impl TableProgress {
         }
     }
 
+    /// The next scan. What one that is still under way had to find out remains to be found out.
+    fn again(&self, mode: Mode) -> TableProgress {
+        let unfinished = self.phase < Phase::Tidying;
+        let generation = self.generation + 1;
+        let restored = match mode {
+            Mode::Restored => generation,
+            _ if unfinished => self.restored,
+            _ => 0,
+        };
+        let mode = match (unfinished, self.mode) {
+            (true, Mode::First) => Mode::First,
+            (true, Mode::Restored) => Mode::Restored,
+            _ => mode,
+        };
+        TableProgress { restored, ..TableProgress::waiting(mode, generation) }
+    }
+
     pub(super) fn known(&self) -> Known {
-        let generation = self.generation;
-        match (self.phase, self.mode) {
-            (Phase::Done | Phase::Tidying, _) => Known::Merged,
-            (Phase::Sweeping, Mode::First) => Known::Absent { generation },
-            (_, Mode::First) => Known::Unknown { generation },
-            (_, Mode::Gap | Mode::Restored) => Known::Unsure { generation },
+        let (generation, restored) = (self.generation, if mutation::without("backup_wins") { 0 } else { self.restored });
+        match self.phase {
+            Phase::Done | Phase::Tidying => Known::Merged,
+            _ if self.mode != Mode::First => Known::Unsure { generation, restored },
+            Phase::Sweeping => Known::Absent { generation, restored },
+            Phase::Waiting | Phase::Scanning => Known::Unknown { generation, restored },
         }
     }
 
     pub(super) fn load_all(db: &Connection) -> Result<HashMap<(SiteId, TableId), TableProgress>> {
         let mut query = db.prepare(
-            "SELECT site, tbl, mode, phase, generation, cursor, swept, rows_read, rows_estimated, started_us, finished_us, stopped FROM site_table",
+            "SELECT site, tbl, mode, phase, generation, restored, cursor, swept, rows_read, rows_estimated, started_us, finished_us, stopped FROM site_table",
         )?;
         let mut rows = query.query([])?;
         let mut all = HashMap::new();
@@ -97,18 +118,19 @@ impl TableProgress {
                 "done" => Phase::Done,
                 _ => Phase::Waiting,
             };
-            let cursor = r.get::<_, Option<Vec<u8>>>(5)?.map(|bytes| Reader::new(&bytes).key()).transpose()?;
+            let cursor = r.get::<_, Option<Vec<u8>>>(6)?.map(|bytes| Reader::new(&bytes).key()).transpose()?;
             let progress = TableProgress {
                 mode,
                 phase,
                 generation: r.get(4)?,
                 cursor,
-                swept: r.get(6)?,
-                rows_read: r.get::<_, i64>(7)? as u64,
-                rows_estimated: r.get::<_, i64>(8)? as u64,
-                started_us: r.get(9)?,
-                finished_us: r.get(10)?,
-                stopped: r.get(11)?,
+                restored: r.get(5)?,
+                swept: r.get(7)?,
+                rows_read: r.get::<_, i64>(8)? as u64,
+                rows_estimated: r.get::<_, i64>(9)? as u64,
+                started_us: r.get(10)?,
+                finished_us: r.get(11)?,
+                stopped: r.get(12)?,
             };
             all.insert((SiteId(r.get(0)?), TableId(r.get(1)?)), progress);
         }
@@ -140,13 +162,15 @@ impl Ledger {
             w.key(key);
             w.into_bytes()
         });
-        self.db.prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(
-            params![
+        self.db
+            .prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
+            .execute(params![
                 site.0,
                 table.0,
                 mode,
                 phase,
                 progress.generation,
+                progress.restored,
                 cursor,
                 progress.swept,
                 progress.rows_read as i64,
@@ -154,8 +178,7 @@ impl Ledger {
                 progress.started_us,
                 progress.finished_us,
                 progress.stopped
-            ],
-        )?;
+            ])?;
         self.progress.insert((site, table), progress);
         self.refresh_known();
         Ok(())
@@ -173,10 +196,7 @@ impl Ledger {
     /// One table of `site` is compared with the ledger again. A first copy under way begins anew as one.
     pub fn rescan_table(&mut self, site: SiteId, table: TableId, mode: Mode) -> Result<()> {
         let old = self.progress(site, table);
-        let mode = if old.mode == Mode::First && old.phase < Phase::Tidying { Mode::First } else { mode };
-        let mut progress = TableProgress::waiting(mode, old.generation + 1);
-        progress.stopped = old.stopped;
-        self.set_progress(site, table, progress)
+        self.set_progress(site, table, TableProgress { stopped: old.stopped.clone(), ..old.again(mode) })
     }
 
     /// Which columns of a table the site has: told when its description has been read.
@@ -189,10 +209,8 @@ impl Ledger {
 
     /// A table that had stopped at a site goes on: it is compared with the ledger, as its changes were not captured meanwhile.
     pub fn resume(&mut self, site: SiteId, table: TableId, mode: Mode) -> Result<()> {
-        let mut progress = self.progress(site, table);
-        progress.stopped = None;
-        self.set_progress(site, table, progress)?;
-        self.rescan_table(site, table, mode)?;
+        let old = self.progress(site, table);
+        self.set_progress(site, table, old.again(mode))?;
         self.rebuild_queues()
     }
 
@@ -205,7 +223,7 @@ impl Ledger {
         for shared in &mut self.shared {
             for view in &mut shared.roster.sites {
                 let progress = self.progress.get(&(view.id, shared.table.id));
-                view.known = progress.map_or(Known::Unknown { generation: 1 }, TableProgress::known);
+                view.known = progress.map_or(Known::Unknown { generation: 1, restored: 0 }, TableProgress::known);
             }
         }
     }

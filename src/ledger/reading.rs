@@ -37,7 +37,7 @@ impl Ledger {
                 id: *id,
                 rank: rank as u16,
                 has: has.clone(),
-                known: Known::Unknown { generation: 1 },
+                known: Known::Unknown { generation: 1, restored: 0 },
             };
             let roster = Roster { sites: ids.iter().enumerate().map(view).collect() };
             let table = Arc::new(self.table_of(&registered, &rule)?);

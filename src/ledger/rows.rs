@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Ledger, Result};
 use crate::model::{Key, Reader, SiteId, TableId, Writer};
+use crate::mutation;
 use crate::resolve::{Row, owed};
 
 /// A row's number in the ledger.
@@ -58,7 +59,7 @@ impl Ledger {
     pub fn store(&mut self, table: TableId, key: &Key, id: Option<RowId>, mut row: Row, fresh: Freshness) -> Result<()> {
         let Some(at) = self.shared.iter().position(|shared| shared.table.id == table) else { return Ok(()) };
         row.tidy(&self.shared[at].roster);
-        if row.is_over(&self.shared[at].roster) {
+        if row.is_over(&self.shared[at].roster) || !row.life.exists() && mutation::without("tombstones") {
             if let Some(id) = id {
                 self.db.prepare_cached("DELETE FROM row WHERE id = ?1")?.execute([id.0])?;
                 self.leave_transactions(id, &row.transactions.clone());
@@ -148,6 +149,9 @@ impl Ledger {
 
     /// Rows of a source transaction that some site is still owed.
     pub fn rows_of(&self, transaction: u64) -> &[RowId] {
+        if mutation::without("closure") {
+            return &[];
+        }
         self.transactions.get(&transaction).map_or(&[], Vec::as_slice)
     }
 

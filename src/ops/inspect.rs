@@ -129,7 +129,7 @@ fn site_version(ledger: &Ledger, table: &Table, id: RowId, row: &Row, view: &Sit
     let unsure = match (view.known, held) {
         (Known::Unknown { .. }, None) => Some("unread"),
         (Known::Absent { .. }, None) if row.life.exists() => Some("nothing"),
-        (Known::Unsure { generation }, held) if held.is_none_or(|held| held.seen != generation) => Some("unsure"),
+        (Known::Unsure { generation, .. }, held) if held.is_none_or(|held| held.seen != generation) => Some("unsure"),
         _ => None,
     };
     let differs = held.map_or_else(Vec::new, |held| differing(table, row, held));

@@ -24,18 +24,16 @@ pub fn landed(
     let width = row.registers.len();
     let mut written = vec![false; width];
     sent.columns.iter().filter(|(column, ..)| usize::from(*column) < width).for_each(|(column, ..)| written[usize::from(*column)] = true);
+    let nothing_of_ours = || (0..width as u16).filter(|column| !written[usize::from(*column)]).map(|column| (column, None)).collect();
     if sent.kind != WriteKind::Columns {
         held.life = sent.life;
-        held.columns = match sent.life.exists() {
-            true => (0..width as u16).filter(|column| !written[usize::from(*column)]).map(|column| (column, None)).collect(),
-            false => Vec::new(),
-        };
+        held.columns = if sent.life.exists() { nothing_of_ours() } else { Vec::new() };
     } else if held.life.exists() {
         held.columns.retain(|(column, _)| !written[usize::from(*column)]);
     } else {
         // It was put back there unseen, and our write went over it.
         held.life = held.life.next();
-        held.columns.clear();
+        held.columns = nothing_of_ours();
     }
     for (column, dot, print) in sent.columns.iter().filter(|(column, ..)| usize::from(*column) < width) {
         let at = usize::from(*column);

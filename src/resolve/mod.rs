@@ -17,4 +17,4 @@ pub use observe::{Conflict, ConflictKind, Observed, observe};
 pub use owed::{Write, owed, sent_row};
 pub use policy::{InitialPolicy, Known, Roster, SiteView, TablePolicy};
 pub use row::{Held, Register, Row};
-pub use scan::{restored, scan};
+pub use scan::{Reach, logged, scan};

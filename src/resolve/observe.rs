@@ -5,6 +5,7 @@ use super::policy::{Roster, TablePolicy, Verdict, decide};
 use super::row::{Held, Register, Row};
 use crate::config::{DeletePolicy, InsertPolicy};
 use crate::model::{Cell, Dot, SiteId, Value};
+use crate::mutation;
 
 /// A change made without having seen the merged value that it met, and how it was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +54,22 @@ impl ConflictKind {
 /// What came of one observation.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// It was a change: the counter has been used.
-    pub change: bool,
+    /// Changes made at the site: counters used, from that of the dot on.
+    pub changes: u64,
     pub conflicts: Vec<Conflict>,
     /// The site's row is held apart from now on.
     pub apart: bool,
 }
 
 impl Observed {
+    /// What came of two observations, one after the other.
+    pub(super) fn and(mut self, later: Observed) -> Observed {
+        self.changes += later.changes;
+        self.conflicts.extend(later.conflicts);
+        self.apart |= later.apart;
+        self
+    }
+
     pub(super) fn conflict(&mut self, kind: ConflictKind, winner: SiteId, loser: SiteId, lost: Vec<(usize, Value)>) {
         if lost.is_empty() {
             return;
@@ -104,7 +113,7 @@ impl Seen<'_> {
         if !held.life.exists() {
             return held;
         }
-        self.out.change = true;
+        self.out.changes = 1;
         let unseen = self.unseen(&held);
         held.life = held.life.next();
         held.columns.clear();
@@ -157,7 +166,7 @@ impl Seen<'_> {
         let mut changed: Vec<(usize, &Value)> = Vec::new();
         for (column, cell) in content.iter().enumerate() {
             if let Cell::Value(value) = cell
-                && (fresh || new_life || !self.row.holds(&held, column, value))
+                && (fresh || new_life || !self.row.holds(&held, column, value) || mutation::without("fingerprints"))
             {
                 changed.push((column, value));
             }
@@ -165,7 +174,7 @@ impl Seen<'_> {
         if changed.is_empty() {
             return held;
         }
-        self.out.change = true;
+        self.out.changes = 1;
         if held.apart {
             return self.note(held, &changed);
         }
@@ -207,7 +216,8 @@ impl Seen<'_> {
             self.out.conflict(ConflictKind::AgainstDirection, current.dot.site, self.dot.site, vec![(column, value.clone())]);
             return self.row.hold(held, column, if keep { current.dot } else { self.dot }, value);
         }
-        if self.row.dot_of(held, column) == Some(current.dot) || current.dot.site == self.dot.site {
+        let seen = self.row.dot_of(held, column) == Some(current.dot) || current.dot.site == self.dot.site;
+        if seen && !mutation::without("causal") {
             return self.take(held, column, new);
         }
         let kind = if fresh { ConflictKind::InsertExists } else { ConflictKind::UpdateOriginDiffers };
@@ -237,7 +247,7 @@ impl Seen<'_> {
 
     /// The site has changed a row that has been deleted, or deleted and made anew, elsewhere.
     fn of_an_older_life(&mut self, held: Held, content: &[Cell], changed: &[(usize, &Value)]) -> Held {
-        let whole = content.iter().all(|cell| matches!(cell, Cell::Value(_)));
+        let whole = self.roster.site(self.dot.site).is_whole(content);
         if self.policy.delete == DeletePolicy::UpdateWins && !self.row.life.exists() && whole {
             let mut held = held;
             self.row.spell_out(self.roster, self.dot.site);

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::Register;
 use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy};
-use crate::model::SiteId;
+use crate::model::{Cell, SiteId};
 
 /// One site as the merge of one table sees it.
 #[derive(Clone, Debug)]
@@ -17,17 +17,24 @@ pub struct SiteView {
     pub known: Known,
 }
 
+impl SiteView {
+    /// Whether an image leaves nothing out of what the site has.
+    pub fn is_whole(&self, image: &[Cell]) -> bool {
+        self.has.iter().zip(image).all(|(has, cell)| !has || *cell != Cell::Unchanged)
+    }
+}
+
 /// What is known of a site's rows that have no record of what the site holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
     /// It holds the merged version.
     Merged,
     /// Scan `generation`, the site's first, is reading the table: rows that it has not come by are unknown.
-    Unknown { generation: u32 },
+    Unknown { generation: u32, restored: u32 },
     /// Scan `generation`, the site's first, has read all there is: other rows are not at the site.
-    Absent { generation: u32 },
+    Absent { generation: u32, restored: u32 },
     /// Scan `generation` follows a gap: the site held the merged version, but may hold another by now.
-    Unsure { generation: u32 },
+    Unsure { generation: u32, restored: u32 },
 }
 
 impl Known {
@@ -35,7 +42,15 @@ impl Known {
     pub fn generation(self) -> Option<u32> {
         match self {
             Known::Merged => None,
-            Known::Unknown { generation } | Known::Absent { generation } | Known::Unsure { generation } => Some(generation),
+            Known::Unknown { generation, .. } | Known::Absent { generation, .. } | Known::Unsure { generation, .. } => Some(generation),
+        }
+    }
+
+    /// The scan since which what is noted of the site's rows holds: before that one it came back from a backup. 0: it always does.
+    pub fn restored(self) -> u32 {
+        match self {
+            Known::Merged => 0,
+            Known::Unknown { restored, .. } | Known::Absent { restored, .. } | Known::Unsure { restored, .. } => restored,
         }
     }
 }

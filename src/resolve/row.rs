@@ -4,7 +4,7 @@
 //! rule: it holds the merged version), and an entry lists only the columns in which it differs. So the record of a row
 //! that every site agrees on is the row itself, and one change reads and writes one record, however many sites there are.
 
-use super::policy::{Known, Roster};
+use super::policy::{Known, Roster, SiteView};
 use crate::model::{Dot, Fingerprint, Life, Malformed, Reader, SiteId, Value, Writer, fingerprint};
 
 /// One column of the merged row.
@@ -55,6 +55,11 @@ impl Row {
         self.held.binary_search_by_key(&site, |held| held.site).ok().map(|at| &self.held[at])
     }
 
+    /// Whether the scan under way at a site, if any, has come by the row.
+    pub fn is_seen(&self, site: &SiteView) -> bool {
+        site.known.generation().is_none_or(|generation| self.held(site.id).is_some_and(|held| held.seen == generation))
+    }
+
     pub(super) fn put_held(&mut self, held: Held) {
         match self.held.binary_search_by_key(&held.site, |h| h.site) {
             Ok(at) => self.held[at] = held,
@@ -72,7 +77,7 @@ impl Row {
         let (seen, life) = match known {
             Known::Merged | Known::Unsure { .. } => (0, self.life),
             Known::Unknown { .. } => (0, Life::NONE),
-            Known::Absent { generation } => (generation, lacking),
+            Known::Absent { generation, .. } => (generation, lacking),
         };
         Held { site, seen, life, columns: Vec::new(), since: 0, bulk: false, apart: false }
     }
@@ -172,7 +177,7 @@ impl Row {
                 Known::Merged => false,
                 Known::Unknown { .. } => true,
                 Known::Absent { .. } => life.exists(),
-                Known::Unsure { generation } => held.seen == generation,
+                Known::Unsure { generation, restored } => held.seen == generation || restored > 0 && held.seen >= restored,
             };
             !merged || needed
         });

@@ -3,16 +3,64 @@
 use super::observe::{ConflictKind, Observed, observe};
 use super::policy::{InitialPolicy, Known, Roster, TablePolicy};
 use super::row::{Held, Row};
-use crate::model::{Cell, Dot, Life, Value, fingerprint};
+use crate::model::{Cell, Dot, Life, SiteId, Value, fingerprint};
 
 /// A scan of site `dot.site` has come by the row and found `content` (None: no row there).
 pub fn scan(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, content: Option<&[Cell]>, at_us: i64) -> Observed {
-    match roster.site(dot.site).known {
-        Known::Unknown { generation } | Known::Absent { generation } if row.held(dot.site).is_none_or(|held| held.seen != generation) => {
+    let view = roster.site(dot.site);
+    let noted = row.held(dot.site).map(|held| held.seen);
+    match view.known {
+        _ if row.is_seen(view) => observe(row, roster, policy, dot, content, at_us),
+        Known::Unknown { generation, .. } | Known::Absent { generation, .. } if noted.is_none() => {
             first(row, roster, policy, dot, generation, content, at_us)
         }
+        known if noted.unwrap_or_default() < known.restored() => restored(row, roster, dot, content),
         _ => observe(row, roster, policy, dot, content, at_us),
     }
+}
+
+/// How far the scan under way has read a site's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Nothing,
+    /// Some of it: what the log shows for the first time may lie before or behind the place.
+    Part,
+    All,
+}
+
+/// The site's log shows a row; `before`: what it was, where the log has it. None: the scan will read it as it is then.
+pub fn logged(
+    row: &mut Row,
+    roster: &Roster,
+    policy: &TablePolicy,
+    dot: Dot,
+    (before, content): (Option<&[Cell]>, Option<&[Cell]>),
+    at_us: i64,
+    reach: Reach,
+) -> Option<Observed> {
+    let view = roster.site(dot.site);
+    if row.is_seen(view) {
+        return Some(observe(row, roster, policy, dot, content, at_us));
+    }
+    let noted = row.held(dot.site).map(|held| held.seen);
+    let is_older = noted.unwrap_or_default() < view.known.restored();
+    let is_new = noted.is_none() && matches!(view.known, Known::Unknown { .. });
+    // A row that the log shows in part was there before, so it lies ahead of the scan.
+    if is_new && reach == Reach::Nothing || content.is_some_and(|content| !view.is_whole(content)) {
+        return None;
+    }
+    let before = before.filter(|before| view.is_whole(before));
+    let was = match before {
+        _ if reach == Reach::All => None,
+        Some(before) if is_new || is_older => Some(before),
+        // Without its image, a row that is new to the ledger too is taken for one that has just been inserted.
+        None if is_older && content.is_some() && row.life == Life::NONE => None,
+        None if is_new || is_older => return Some(scan(row, roster, policy, dot, content, at_us)),
+        _ => return Some(observe(row, roster, policy, dot, content, at_us)),
+    };
+    let earlier = scan(row, roster, policy, dot, was, 0);
+    let dot = Dot { counter: dot.counter + earlier.changes, ..dot };
+    Some(earlier.and(observe(row, roster, policy, dot, content, at_us)))
 }
 
 /// Seen for the first time: equal rows are adopted, others go by the table's `initial` policy.
@@ -42,11 +90,13 @@ fn first(
         })
     };
     let unmerged = |column: usize, value: &Value| (column as u16, Some((Dot { site: dot.site, counter: 0 }, fingerprint(value))));
+    let mut out = Observed::default();
     if !row.life.exists() {
         // It was deleted elsewhere since the roster knows it.
+        out.conflict(ConflictKind::InitialDiffers, someone_else(row, roster, dot.site), dot.site, values().map(owned).collect());
         row.put_held(Held { life: Life(row.life.0 - 1), columns: values().map(|(c, v)| unmerged(c, v)).collect(), ..blank });
         row.tidy(roster);
-        return Observed::default();
+        return out;
     }
     let same_life = Held { life: row.life, ..blank };
     let differing: Vec<_> = values().filter(|(c, v)| row.registers[*c].as_ref().is_some_and(|r| r.value != **v)).collect();
@@ -59,7 +109,6 @@ fn first(
         },
         InitialPolicy::Quarantine => false,
     };
-    let mut out = Observed::default();
     if takes {
         let winner = dot.site;
         let lost: Vec<_> = differing.iter().filter_map(|(c, _)| Some((*c, row.registers[*c].as_ref()?))).collect();
@@ -67,13 +116,10 @@ fn first(
             out.conflict(ConflictKind::InitialDiffers, winner, register.dot.site, vec![(column, register.value.clone())]);
         }
         row.put_held(same_life);
-        let observed = observe(row, roster, policy, dot, Some(content), at_us);
-        out.change = observed.change;
-        out.conflicts.extend(observed.conflicts);
-        return out;
+        return out.and(observe(row, roster, policy, dot, Some(content), at_us));
     }
     let winner = differing.first().and_then(|(c, _)| row.registers[*c].as_ref()).map_or(dot.site, |register| register.dot.site);
-    let lost = differing.iter().map(|(column, value)| (*column, (*value).clone())).collect();
+    let lost = differing.iter().copied().map(owned).collect();
     out.conflict(ConflictKind::InitialDiffers, winner, dot.site, lost);
     out.apart = policy.initial == InitialPolicy::Quarantine;
     let columns = differing.iter().map(|(c, v)| unmerged(*c, v)).collect();
@@ -82,28 +128,43 @@ fn first(
     out
 }
 
+fn owned((column, value): (usize, &Value)) -> (usize, Value) {
+    (column, value.clone())
+}
+
+/// A site to name as the winner where no value of the row says which it was.
+fn someone_else(row: &Row, roster: &Roster, site: SiteId) -> SiteId {
+    let writers = row.registers.iter().flatten().map(|register| register.dot.site);
+    writers.chain(roster.sites.iter().map(|view| view.id)).find(|other| *other != site).unwrap_or(site)
+}
+
 /// Site `dot.site` has come back from a backup with `content`: what it holds is older than the ledger, which wins.
-pub fn restored(row: &mut Row, roster: &Roster, dot: Dot, content: Option<&[Cell]>) -> Observed {
+fn restored(row: &mut Row, roster: &Roster, dot: Dot, content: Option<&[Cell]>) -> Observed {
     let view = roster.site(dot.site);
     let seen = view.known.generation().unwrap_or_default();
     let mut held = Held { site: dot.site, seen, life: Life::NONE, columns: Vec::new(), since: 0, bulk: true, apart: false };
     let mut out = Observed::default();
     let mut lost = Vec::new();
+    // Another person's row stays apart: nothing of it was ever the ledger's.
+    held.apart = content.is_some() && row.held(dot.site).is_some_and(|held| held.apart);
     if let Some(content) = content {
-        held.life = if row.life.exists() { row.life } else { Life(row.life.0 + 1) };
+        if row.life == Life::NONE {
+            // It was deleted so long ago that the ledger has forgotten it.
+            row.life = Life(2);
+        }
+        held.life = if row.life.exists() { row.life } else { Life(row.life.0 - 1) };
         for (column, cell) in content.iter().enumerate() {
             let Cell::Value(value) = cell else { continue };
             match row.registers.get(column).and_then(Option::as_ref) {
                 Some(register) if row.life.exists() && register.value == *value => {}
                 _ => {
                     held.columns.push((column as u16, Some((Dot { site: dot.site, counter: 0 }, fingerprint(value)))));
-                    lost.push((column, value.clone()));
+                    lost.extend((!held.apart).then(|| (column, value.clone())));
                 }
             }
         }
     }
-    let winner = row.registers.iter().flatten().map(|r| r.dot.site).find(|site| *site != dot.site).unwrap_or(dot.site);
-    out.conflict(ConflictKind::RestoredDiffers, winner, dot.site, lost);
+    out.conflict(ConflictKind::RestoredDiffers, someone_else(row, roster, dot.site), dot.site, lost);
     row.put_held(held);
     row.tidy(roster);
     out

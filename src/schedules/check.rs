@@ -1,0 +1,165 @@
+//! What must hold: of each batch when it is made, and of everything when the dust has settled.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::plan::WIDTH;
+use super::site::{Place, Row, TABLES, number};
+use super::world::{InHand, World};
+use crate::apply::Job;
+use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy};
+use crate::ledger::RowId;
+use crate::resolve::owed;
+
+/// Source transactions that a row remembers; beyond that they may come in parts.
+const REMEMBERED: usize = 8;
+
+impl World {
+    /// Columns that a site is owed now, of rows that no other batch has in hand.
+    pub fn owed_rows(&self, n: usize) -> HashMap<Place, HashSet<usize>> {
+        let site = self.workers[n].id;
+        let under_way = self.ledger.under_way(site).unwrap();
+        let rows = self.ledger_rows().into_iter().filter_map(|(place, (id, row))| {
+            let view = self.ledger.shared(crate::model::TableId(place.0)).unwrap().roster.site(site);
+            let free = !under_way.is_in_hand(id) && !self.ledger.is_quarantined(site, id) && row.transactions.len() < REMEMBERED;
+            let write = owed(&row, view, under_way.sent(id)).filter(|_| free)?;
+            Some((place, write.columns.iter().filter(|(column, _)| *column > 0).map(|(column, _)| column - 1).collect()))
+        });
+        rows.collect()
+    }
+
+    pub fn check_job(&self, n: usize, lane: usize, job: &Job, owed: &HashMap<Place, HashSet<usize>>, rows_max: usize) {
+        let rows: HashSet<RowId> = job.rows.iter().map(|(id, _)| *id).collect();
+        assert_eq!(rows.len(), job.rows.len(), "a row is twice in a batch");
+        let others = self.workers[n].jobs.iter().enumerate().filter(|(other, _)| *other != lane);
+        for (_, in_hand) in others {
+            if let Some(InHand::Taken(other)) = in_hand {
+                assert!(!other.rows.iter().any(|(id, _)| rows.contains(id)), "two lanes have one row in hand");
+            }
+        }
+        if job.rows.len() >= rows_max {
+            return;
+        }
+        let merged = self.merged();
+        let places: HashSet<Place> = job.batch.rows.iter().map(|row| (row.table.table.id.0, number(&row.key.0[0]))).collect();
+        for made in &self.history.transactions {
+            // What the transaction wrote that still stands and that the site lacks.
+            let missing = made.iter().filter_map(|value| {
+                let made = &self.history.values.get(value)?;
+                let stands = merged.get(&made.place).is_some_and(|row| row[made.column] == *value);
+                (stands && owed.get(&made.place)?.contains(&made.column)).then_some(made.place)
+            });
+            let missing: HashSet<Place> = missing.collect();
+            let taken = missing.intersection(&places).count();
+            assert!(taken == 0 || taken == missing.len(), "a source transaction is taken apart: {missing:?} of {places:?}");
+        }
+    }
+
+    /// The merged rows that exist.
+    pub fn merged(&self) -> BTreeMap<Place, Row> {
+        let rows = self.ledger_rows().into_iter().filter(|(_, (_, row))| row.life.exists());
+        let value = |row: &crate::resolve::Row, c: usize| row.registers[c].as_ref().map_or(0, |register| number(&register.value));
+        rows.map(|(place, (_, row))| (place, std::array::from_fn(|c| value(&row, c + 1)))).collect()
+    }
+
+    /// Everything has been captured and applied.
+    pub fn check(&self) {
+        let merged = self.merged();
+        let apart = self.check_records();
+        for (n, site) in self.sites.iter().enumerate() {
+            for place in merged.keys().chain(site.rows.keys()).filter(|place| !apart.contains(&(n, **place))) {
+                let (mut here, mut there) = (site.rows.get(place).copied(), merged.get(place).copied());
+                if self.plan.lacking == Some(n) {
+                    [&mut here, &mut there].into_iter().flatten().for_each(|row| row[WIDTH - 2] = 0);
+                }
+                assert_eq!(here, there, "site {n} differs from the merged row {place:?}");
+            }
+        }
+        for worker in &self.workers {
+            let under_way = self.ledger.under_way(worker.id).unwrap();
+            assert_eq!((under_way.rows(), under_way.batches()), (0, 0), "something is under way for ever");
+        }
+        if !self.plan.small_values {
+            self.check_values(&merged);
+            self.check_policies(&merged);
+        }
+    }
+
+    /// The ledger remembers differences where there are some only. Gives the rows that stand apart.
+    fn check_records(&self) -> HashSet<(usize, Place)> {
+        let mut apart = HashSet::new();
+        for (place, (id, mut row)) in self.ledger_rows() {
+            row.tidy(&self.ledger.shared(TABLES[0]).unwrap().roster);
+            for held in &row.held {
+                assert!(held.apart, "sites that still differ are remembered: {row:?}");
+                assert!(self.ledger.is_quarantined(held.site, id), "a row stands apart and nobody is told: {row:?}");
+                apart.insert((usize::from(held.site.0) - 1, place));
+            }
+            assert!(row.life.exists() || !row.held.is_empty(), "a tombstone stays");
+        }
+        apart
+    }
+
+    fn check_values(&self, merged: &BTreeMap<Place, Row>) {
+        let replaced = self.history.replaced();
+        let revives = self.plan.policy.delete == DeletePolicy::UpdateWins;
+        for (place, row) in merged.iter().filter(|(place, _)| !(revives && self.history.ever_deleted.contains(place))) {
+            for (column, value) in row.iter().enumerate() {
+                let reverted = self.plan.policy.from_hub[column + 1].is_some();
+                // A new life leaves a column alone that the site where it began lacks.
+                let carried_over = column == WIDTH - 2 && self.plan.lacking.is_some();
+                if let Some(by) = replaced.get(value).filter(|_| !reverted && !carried_over) {
+                    panic!("value {value} of {place:?} stands although {by} replaced it");
+                }
+            }
+        }
+    }
+
+    /// What the drawn policies promise, in schedules in which nothing is lost and no row has come and gone.
+    fn check_policies(&self, merged: &BTreeMap<Place, Row>) {
+        let policy = &self.plan.policy;
+        for (place, row) in merged.iter().filter(|(place, _)| self.plan.ruin == 0.0 && !self.history.ever_deleted.contains(place)) {
+            let written = self.history.values.iter().filter(|(_, made)| made.captured && made.place == *place && made.column == 0);
+            match policy.columns[1] {
+                ColumnPolicy::Max if policy.insert == InsertPolicy::Merge => {
+                    let highest = written.map(|(value, _)| *value).max().unwrap_or_default();
+                    assert!(row[0] >= highest, "{highest} of {place:?} was larger than {}", row[0]);
+                }
+                ColumnPolicy::HubWins if policy.insert == InsertPolicy::Merge => {
+                    if let Some(latest) = written.filter(|(_, made)| made.site == 0).map(|(value, _)| *value).max() {
+                        let kept = row[0] == latest || self.history.ancestors(row[0]).any(|value| value == latest);
+                        assert!(kept, "the hub's {latest} of {place:?} gave way to {}", row[0]);
+                    }
+                }
+                _ => {}
+            }
+            if policy.insert == InsertPolicy::Quarantine && self.plan.lacking.is_none() && policy.from_hub[2].is_none() {
+                let lineages: HashSet<i64> = row.iter().map(|value| self.history.values[value].lineage).filter(|l| *l > 0).collect();
+                assert!(lineages.len() <= 1, "two people were blended into one row: {place:?} {row:?}");
+            }
+            if policy.from_hub[2].is_some() {
+                let by_client =
+                    self.history.values.get(&row[1]).is_some_and(|made| made.captured && made.parent.is_some() && made.site > 0);
+                assert!(!by_client, "a client's {} of {place:?} stands against the direction", row[1]);
+            }
+        }
+    }
+
+    pub fn trace(&self, text: impl FnOnce() -> String) {
+        if self.traced {
+            println!("[{}] {}", self.clock, text());
+        }
+    }
+
+    pub fn trace_rows(&self) {
+        if !self.traced {
+            return;
+        }
+        for (place, (id, row)) in self.ledger_rows() {
+            let value = |c: usize| row.registers[c].as_ref().map(|r| format!("{}@{}.{}", number(&r.value), r.dot.site.0, r.dot.counter));
+            println!("        {place:?} {id:?} life {} {:?} {:?}", row.life.0, value(1), value(2));
+            for held in &row.held {
+                println!("            {held:?}");
+            }
+        }
+    }
+}
