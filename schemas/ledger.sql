@@ -43,7 +43,7 @@ CREATE TABLE site_table (
 ) WITHOUT ROWID;
 
 CREATE TABLE row (
-    id     INTEGER PRIMARY KEY,
+    id     INTEGER PRIMARY KEY AUTOINCREMENT, -- never given to another row: what is under way or held back names it
     tbl    INTEGER NOT NULL,
     key    BLOB NOT NULL,
     record BLOB NOT NULL,                   -- life, registers, what sites hold instead

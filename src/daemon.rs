@@ -4,6 +4,7 @@
 //! Sites on one server share a log reader (`readers`). All meet in the ledger's thread. A session that fails is begun anew with
 //! backoff; the others go on.
 
+mod listen;
 mod operate;
 mod readers;
 mod session;
@@ -167,6 +168,9 @@ impl Daemon {
             tasks.spawn(self.clone().keep(member.clone()));
         }
         tasks.spawn(self.clone().forget_old());
+        if let Some(address) = self.config.daemon.listen {
+            tasks.spawn(listen::serve(self.clone(), address));
+        }
         while tasks.join_next().await.is_some() {}
         if let Some(admin) = admin {
             admin.abort();

@@ -77,6 +77,8 @@ fn a_daemon_from_start_to_stop() {
     daemon.until(|| roster.text("pa", "SELECT mail FROM users WHERE uid = 42") == "ann@nj.example.net");
     let live = daemon.settled();
     assert!(live["sites"][2]["lag_p50_us"].is_i64(), "{live:#}");
+    let second = roster.run(&["run"]);
+    assert!(second.code == 2 && second.err.contains("in use by another rosterd"), "{second:?}");
     let shown = roster.run(&["status"]);
     assert!(shown.code == 0 && shown.out.contains("All is well."), "{shown:?}");
     inspect_shows_versions_and_no_secrets(&roster);
@@ -169,6 +171,35 @@ fn reconcile_takes_up_a_database_that_has_moved() {
 }
 
 #[test]
+fn verify_names_rows_that_differ_and_repair_puts_them_back() {
+    let roster = Roster::new(&["hub", "nj"]);
+    roster.sql("hub", "INSERT INTO users (uid, name, pass, mail) VALUES (1, 'ann', 'x', 'a'), (2, 'bob', 'x', 'b'), (3, 'cy', 'x', 'c')");
+    let mut daemon = roster.start();
+    daemon.settled();
+    let same = roster.run(&["verify"]);
+    assert!(same.code == 0 && same.out.contains("Every site holds what the ledger says."), "{same:?}");
+    daemon.stop();
+    roster.sql_unseen(
+        "nj",
+        "UPDATE users SET mail = 'zz' WHERE uid = 2; DELETE FROM users WHERE uid = 3; INSERT INTO users VALUES (9, 'x', 'x', 'x')",
+    );
+    let differs = roster.run(&["verify", "--json"]);
+    assert_eq!(differs.code, 1, "{differs:?}");
+    let users = differs.json()["tables"].as_array().unwrap().iter().find(|t| t["site"] == "nj" && t["table"] == "users").unwrap().clone();
+    let named: Vec<_> =
+        users["named"].as_array().unwrap().iter().map(|row| (row["key"].as_str().unwrap(), row["what"].as_str().unwrap())).collect();
+    assert_eq!((users["different"].as_u64(), named), (Some(3), vec![("2", "mail"), ("9", "surplus"), ("3", "missing")]));
+
+    let mut daemon = roster.start();
+    daemon.settled();
+    assert_eq!(roster.run(&["verify", "--repair"]).code, 1);
+    daemon.until(|| roster.text("nj", "SELECT group_concat(uid || mail, ' ') FROM users") == "1a 2b 3c");
+    daemon.settled();
+    assert_eq!(roster.text("hub", "SELECT group_concat(uid || mail, ' ') FROM users"), "1a 2b 3c");
+    daemon.stop();
+}
+
+#[test]
 fn a_removed_site_keeps_its_rows_and_nothing_of_ours() {
     let roster = Roster::new(&["hub", "nj", "pa"]);
     roster.sql("hub", "INSERT INTO users (uid, name, pass, mail) VALUES (1, 'ann', 'x', 'a')");
@@ -201,7 +232,7 @@ fn bad_input_gets_a_sentence_and_an_exit_code() {
     roster.configure_also("[[tabel]]\nname = \"x\"\n");
     let unknown = roster.run(&["check"]);
     assert!(unknown.code == 2 && unknown.err.contains("tabel"), "{unknown:?}");
-    for command in ["check", "grants", "run", "status", "inspect", "conflicts", "quarantine", "reconcile", "site"] {
+    for command in ["check", "grants", "run", "status", "inspect", "conflicts", "quarantine", "verify", "reconcile", "site"] {
         let help = roster.run(&[command, "--help"]);
         assert!(help.code == 0 && help.out.contains("Example"), "{help:?}");
     }

@@ -32,7 +32,7 @@ async fn a_log_tells_what_applications_did() {
         let place = Place::new(Server::shared(kind), 1).await;
         place.sql(USERS);
         let users = place.table(1, "users").await;
-        let mut log = place.log(&[users.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&users)).await;
         place.sql("INSERT INTO users VALUES (1, 'joe', 'joe@example.org'), (2, 'ann', NULL)");
         let t = log.transaction().await;
         assert_eq!(shown_all(&t.changes), ["1: - -> 1|joe|joe@example.org", "2: - -> 2|ann|NULL"]);
@@ -71,7 +71,7 @@ async fn landings_and_watermarks_are_told_apart() {
         let place = Place::new(Server::shared(kind), 1).await;
         place.sql(USERS);
         let users = place.table(1, "users").await;
-        let mut log = place.log(&[users.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&users)).await;
         let mut writer = writer(&place).await;
         let outcome = writer
             .apply(&batch(11, vec![user(&users, WriteKind::Insert, 1, "joe"), user(&users, WriteKind::Insert, 2, "ann")]))
@@ -331,7 +331,7 @@ async fn statements_instead_of_rows_are_an_alarm() {
         place.sql(USERS);
         place.sql("CREATE TABLE other (id INT PRIMARY KEY) ENGINE=InnoDB");
         let users = place.table(1, "users").await;
-        let mut log = place.log(&[users.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&users)).await;
         place.sql("SET SESSION transaction_isolation = 'REPEATABLE-READ', binlog_format = 'STATEMENT'; INSERT INTO other VALUES (1); INSERT INTO users VALUES (1, 'a', 'secret value')".replace(
             "transaction_isolation", if kind.is_mariadb() { "tx_isolation" } else { "transaction_isolation" }).as_str());
         let message = log
@@ -783,7 +783,7 @@ async fn rates() {
         let place = Place::new(Server::shared(kind), 1).await;
         place.sql(USERS);
         let users = place.table(1, "users").await;
-        let mut log = place.log(&[users.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&users)).await;
         let mut writer = writer(&place).await;
         const BATCHES: i64 = 40;
         for what in [WriteKind::Insert, WriteKind::Columns, WriteKind::Delete] {

@@ -66,7 +66,7 @@ async fn describe(config: &Config, at: usize) -> Result<Vec<TableDescription>, E
     daemon::connect(SiteId(at as u16 + 1), &config.sites[at], &config.daemon).describe().await
 }
 
-/// The shared tables as the site has them.
+/// The shared tables as the site has them, and those that the configuration names.
 fn tables(config: &Config, site: &SiteConfig, hub: &[TableDescription], own: &[TableDescription]) -> Vec<Arc<SiteTable>> {
     let plan = Plan::new(config, hub);
     let bound = plan.tables.iter().enumerate().filter_map(|(at, planned)| {
@@ -74,8 +74,11 @@ fn tables(config: &Config, site: &SiteConfig, hub: &[TableDescription], own: &[T
         let table = Arc::new(planned.table(TableId(at as u16 + 1), &names));
         binding::bind(site, planned, &table, own).ok().map(Arc::new)
     });
-    let bound: Vec<_> = bound.collect();
-    if bound.is_empty() { named(config, site) } else { bound }
+    let mut all: Vec<Arc<SiteTable>> = bound.collect();
+    // What the account may not see yet looks as if it were not there.
+    let hidden: Vec<_> = named(config, site).into_iter().filter(|table| all.iter().all(|bound| bound.name != table.name)).collect();
+    all.extend(hidden);
+    all
 }
 
 /// Without a look at the database: the tables that the configuration names, patterns left out.

@@ -15,6 +15,7 @@ mod run;
 mod service;
 mod site;
 mod status;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Conflicts(conflicts::Conflicts),
     Quarantine(quarantine::Quarantine),
+    Verify(verify::Verify),
     Reconcile(reconcile::Reconcile),
     Site(site::Site),
 }
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
             Command::Inspect(command) => command.run(&cli).await,
             Command::Conflicts(command) => command.run(&cli).await,
             Command::Quarantine(command) => command.run(&cli).await,
+            Command::Verify(command) => command.run(&cli).await,
             Command::Reconcile(command) => command.run(&cli).await,
             Command::Site(command) => command.run(&cli).await,
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rosterd::daemon::Daemon;
 use rosterd::ops::status::{Scan, Status};
-use rosterd::ops::text::seconds;
+use rosterd::ops::status_text;
 
 const BARS_EVERY: Duration = Duration::from_millis(250);
 const LINES_EVERY: Duration = Duration::from_secs(5);
@@ -63,18 +63,7 @@ fn under_way(status: &Status) -> impl Iterator<Item = (&str, &Scan)> {
 
 fn log(status: &Status) {
     for (site, scan) in under_way(status) {
-        let left = scan.seconds_left.map(seconds);
-        tracing::info!(
-            site,
-            table = scan.table,
-            percent = scan.percent,
-            rows = scan.rows_read,
-            rows_estimated = scan.rows_estimated,
-            left,
-            "{}: {}",
-            scan.why,
-            scan.phase
-        );
+        tracing::info!(site, table = scan.table, percent = scan.percent, "{}: {}", scan.why, status_text::progress(scan));
     }
 }
 
@@ -89,17 +78,13 @@ fn draw(status: &Status, shown: &mut HashMap<(String, String), ProgressBar>) {
     });
     for (site, scan) in under_way(status) {
         let bar = shown.entry((site.to_owned(), scan.table.clone())).or_insert_with(|| {
-            let bar = BARS.add(ProgressBar::new(scan.rows_estimated));
-            let style = ProgressStyle::with_template("{prefix:>32} [{bar:20}] {percent:>3} % {pos}/{len} rows {msg}");
+            let bar = BARS.add(ProgressBar::new(100));
+            let style = ProgressStyle::with_template("{prefix:>24} [{bar:20}] {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
             bar.set_prefix(format!("{site} {}", scan.table));
             bar
         });
-        bar.set_length(scan.rows_estimated);
-        bar.set_position(scan.rows_read);
-        bar.set_message(match scan.seconds_left {
-            Some(left) => format!("{} left", seconds(left)),
-            None => scan.phase.clone(),
-        });
+        bar.set_position(scan.percent.into());
+        bar.set_message(status_text::progress(scan));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use rosterd::config::Config;
 use rosterd::daemon::{Daemon, Failure};
+use rosterd::ops::check::Report;
 use rosterd::ops::check_text;
 use rosterd::ops::text::Page;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,7 +45,7 @@ impl Run {
         tokio::pin!(stopped);
         let daemon = tokio::select! {
             () = &mut stopped => return Exit::Fine,
-            started = started(config) => match started {
+            started = started(config, self.log_json) => match started {
                 Ok(daemon) => daemon,
                 Err(exit) => return exit,
             },
@@ -73,11 +74,14 @@ impl Run {
 }
 
 /// Proves the configuration, then opens the ledger.
-async fn started(config: Config) -> Result<Arc<Daemon>, Exit> {
+async fn started(config: Config, log_json: bool) -> Result<Arc<Daemon>, Exit> {
     let report = check::report(&config).await;
-    let found = check_text::render(&report, Page { columns: 100, colours: false }, false);
-    if !found.is_empty() {
-        eprint!("{found}");
+    match log_json {
+        true => log_findings(&report),
+        false => eprint!("{}", check_text::render(&report, Page { columns: 100, colours: false }, false)),
+    }
+    if report.is_only_held() {
+        return Err(Exit::Unreachable("rosterd does not start: another one works on these sites".into()));
     }
     if report.has_errors() {
         return Err(Exit::Usage("rosterd does not start: mend the errors above, and prove it with `rosterd check`".into()));
@@ -90,4 +94,12 @@ async fn started(config: Config) -> Result<Arc<Daemon>, Exit> {
         Failure::Site(error) => Exit::Unreachable(error.to_string()),
         error => Exit::Usage(error.to_string()),
     })
+}
+
+fn log_findings(report: &Report) {
+    for site in &report.sites {
+        for line in site.findings.iter().filter(|line| line.level != "fine") {
+            tracing::warn!(site = site.site, level = line.level, subject = line.subject, remedy = line.remedy, "{}", line.text);
+        }
+    }
 }

@@ -96,9 +96,6 @@ async fn remove(config: &Config, name: &str, forget_only: bool) -> Exit {
     if configured.is_some_and(|(at, _)| at == 0) {
         return Exit::Usage(format!("site {name} is the hub: a roster can't be without it"));
     }
-    if !config.daemon.state_dir.join(LEDGER_FILE).exists() && configured.is_none() {
-        return Exit::Usage(format!("there is no site {name}"));
-    }
     let (_lock, mut ledger) = match owned(config) {
         Ok(owned) => owned,
         Err(exit) => return exit,
@@ -141,12 +138,16 @@ async fn remove(config: &Config, name: &str, forget_only: bool) -> Exit {
 
 /// The ledger of a stopped daemon, to be changed.
 fn owned(config: &Config) -> Result<(std::fs::File, Ledger), Exit> {
+    let path = config.daemon.state_dir.join(LEDGER_FILE);
+    if !path.exists() {
+        return Err(Exit::Unreachable(format!("there is no ledger {}: has `rosterd run` been started yet?", path.display())));
+    }
     let lock = daemon::lock_state_dir(&config.daemon.state_dir).map_err(|error| match error {
         daemon::Failure::Ledger(rosterd::ledger::Error::InUse { .. }) => {
             Exit::Usage("rosterd is running on this state_dir; stop it first (systemctl stop rosterd)".into())
         }
         error => Exit::Unreachable(error.to_string()),
     })?;
-    let ledger = Ledger::open(&config.daemon.state_dir.join(LEDGER_FILE)).map_err(|error| Exit::Unreachable(error.to_string()))?;
+    let ledger = Ledger::open(&path).map_err(|error| Exit::Unreachable(error.to_string()))?;
     Ok((lock, ledger))
 }

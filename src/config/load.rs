@@ -155,7 +155,12 @@ fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
 
 fn listen(text: &str) -> Result<SocketAddr, Fault> {
     let advice = "write an IP address and a port, as in 127.0.0.1:9477 or [::1]:9477; \"\" turns it off";
-    text.parse().map_err(|_| Fault::new(format!("listen = \"{text}\" is not an address"), advice))
+    let address: SocketAddr = text.parse().map_err(|_| Fault::new(format!("listen = \"{text}\" is not an address"), advice))?;
+    if !address.ip().is_loopback() {
+        let cause = format!("listen = \"{text}\" can be reached from other hosts, and the page asks for no password");
+        return Err(Fault::new(cause, "use a loopback address such as 127.0.0.1:9477, behind a proxy that does"));
+    }
+    Ok(address)
 }
 
 /// The sites, the hub first, and where each stands in the file by its name.

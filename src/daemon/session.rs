@@ -96,10 +96,7 @@ const FENCE: Duration = Duration::from_secs(600);
 pub async fn run(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Option<Failure> {
     member.health.figures().connects += 1;
     member.health.enter(State::Starting);
-    match session(daemon, member).await {
-        Ok(()) => None,
-        Err(failure) => Some(failure),
-    }
+    session(daemon, member).await.err()
 }
 
 async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failure> {

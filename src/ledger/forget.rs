@@ -62,7 +62,7 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -70,7 +70,7 @@ mod tests {
     use crate::model::{Column, Dot, Family, Key, Life, Table, Value};
     use crate::resolve::{Held, Known, Register, Roster, Row, SiteView, TablePolicy};
 
-    fn ledger_of_two() -> (Ledger, Vec<SiteId>, TableId) {
+    pub(in crate::ledger) fn ledger_of_two() -> (Ledger, Vec<SiteId>, TableId) {
         let mut ledger = Ledger::in_memory().unwrap();
         let sites = ledger.register_sites(&["hub", "nj"]).unwrap();
         let (id, _) = ledger.register_table("users", &["uid".into()], &["uid".into()]).unwrap();
@@ -87,7 +87,7 @@ mod tests {
         (ledger, sites, id)
     }
 
-    fn held(site: SiteId, life: u32) -> Held {
+    pub(in crate::ledger) fn held(site: SiteId, life: u32) -> Held {
         Held { site, seen: 0, life: Life(life), columns: Vec::new(), since: 0, bulk: false, apart: false }
     }
 

@@ -42,7 +42,8 @@ impl Ledger {
             let roster = Roster { sites: ids.iter().enumerate().map(view).collect() };
             let table = Arc::new(self.table_of(&registered, &rule)?);
             let policy = TablePolicy::plain(table.columns.len());
-            shared.push(Shared { table, policy, filter: None, roster });
+            let filter = rule.filter.map(|filter| filter.predicate);
+            shared.push(Shared { table, policy, filter, roster });
         }
         self.bind(shared)
     }
@@ -97,6 +98,11 @@ impl Ledger {
     pub fn count_conflicts_lost_by(&self, site: SiteId) -> Result<u64> {
         let count = self.db.query_row("SELECT count(*) FROM conflict WHERE loser = ?1", [site.0], |r| r.get::<_, i64>(0))?;
         Ok(count as u64)
+    }
+
+    /// The highest number that a row has: how far a sweep has to go.
+    pub fn last_row(&self) -> Result<i64> {
+        Ok(self.db.query_row("SELECT coalesce(max(id), 0) FROM row", [], |r| r.get(0))?)
     }
 
     /// Whether an operator has paused the site.

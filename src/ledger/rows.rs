@@ -236,3 +236,29 @@ impl Ledger {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::forget::tests::{held, ledger_of_two};
+    use crate::model::{Dot, Life, Value};
+    use crate::resolve::Register;
+
+    #[test]
+    fn a_row_that_comes_after_a_dropped_one_is_not_taken_for_it() {
+        let (mut ledger, sites, table) = ledger_of_two();
+        let key = |uid| Key(vec![Value::Int(uid)]);
+        let row = |life: u32, held| {
+            let register = Register { value: Value::Int(1), dot: Dot { site: sites[0], counter: 1 }, at_us: 5 };
+            Row { life: Life(life), registers: vec![Life(life).exists().then_some(register)], held, transactions: vec![] }
+        };
+        ledger.store(table, &key(1), None, row(1, vec![held(sites[1], 0)]), Freshness::LIVE).unwrap();
+        let (first, _) = ledger.load(table, &key(1)).unwrap();
+        // Its insert is still on the way to the site when the row is deleted, and dropped, as the site has never shown it.
+        ledger.store(table, &key(1), first, row(2, vec![held(sites[1], 0)]), Freshness::LIVE).unwrap();
+        assert_eq!(ledger.load(table, &key(1)).unwrap().0, None);
+
+        ledger.store(table, &key(2), None, row(1, vec![held(sites[1], 0)]), Freshness::LIVE).unwrap();
+        assert_ne!(ledger.load(table, &key(2)).unwrap().0, first);
+    }
+}

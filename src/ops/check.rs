@@ -13,6 +13,8 @@ use crate::model::{Position, SiteTable, Table, TableId};
 use crate::sites::binding::{self, Plan, PlannedTable};
 use crate::sites::{Cause, Error, Finding, Lane, Level, Site, TableDescription};
 
+const SECOND_DAEMON: &str = "second daemon";
+
 /// The answer of `rosterd check`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -58,6 +60,13 @@ impl Report {
     /// Errors other than a site that does not answer.
     pub fn has_errors(&self) -> bool {
         self.sites.iter().any(|site| site.reachable && site.findings.iter().any(|line| line.level == "error"))
+    }
+
+    /// All errors are another daemon's locks, which end with it.
+    pub fn is_only_held(&self) -> bool {
+        let mut errors =
+            self.sites.iter().filter(|site| site.reachable).flat_map(|site| &site.findings).filter(|line| line.level == "error");
+        self.has_errors() && errors.all(|line| line.subject == SECOND_DAEMON)
     }
 
     pub fn unreachable(&self) -> Vec<&str> {
@@ -249,9 +258,9 @@ async fn probe(subject: &mut Subject, from: Option<Position>, alone: bool) {
 /// The lock is taken and given back: whether another daemon, of another state directory, holds it.
 async fn second_daemon(site: &dyn Site) -> Option<Finding> {
     match site.writer(Lane::Control, "rosterd check").await {
-        Ok(_) => Some(Finding::fine("second daemon", "no other daemon works on it")),
+        Ok(_) => Some(Finding::fine(SECOND_DAEMON, "no other daemon works on it")),
         Err(error) if error.cause == Cause::Held => {
-            Some(Finding::error("second daemon", error.message, error.advice.unwrap_or_else(|| "stop one of the two".into())))
+            Some(Finding::error(SECOND_DAEMON, error.message, error.advice.unwrap_or_else(|| "stop one of the two".into())))
         }
         // Without a marker table yet, or without a privilege: other findings say so.
         Err(_) => None,

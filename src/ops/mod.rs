@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod check;
 pub mod check_text;
+pub mod exposition;
 pub mod history;
 pub mod history_text;
 pub mod inspect;
@@ -18,6 +19,8 @@ pub mod schema;
 pub mod status;
 pub mod status_text;
 pub mod text;
+pub mod verify;
+pub mod verify_text;
 
 /// Version of the JSON shapes.
 pub const FORMAT: u32 = 1;

@@ -23,84 +23,93 @@ pub fn compare(config: &Config, subjects: &mut [Subject], tables: &[(PlannedTabl
                 unique(&subjects[from], &subjects[to], planned, there, here, &mut found);
             }
         }
-        found.dedup();
         subjects[to].found.extend(merged(found));
     }
 }
 
-/// The same finding about several sites is said once.
-fn merged(found: Vec<(String, Finding)>) -> Vec<Finding> {
-    let mut out: Vec<(Vec<String>, Finding)> = Vec::new();
-    for (site, finding) in found {
-        match out.iter_mut().find(|(_, other)| *other == finding) {
-            Some((sites, _)) => sites.push(site),
-            None => out.push((vec![site], finding)),
+/// Stand for the names of the other sites and of the columns until like findings have been put together.
+const OTHERS: &str = "\u{1}";
+const COLUMNS: &str = "\u{2}";
+
+/// What was found about one other site and, where it is about one, one column.
+#[derive(Clone, PartialEq)]
+struct Found {
+    site: String,
+    column: String,
+    finding: Finding,
+}
+
+/// The same finding about several sites and several columns is said once.
+fn merged(found: Vec<Found>) -> Vec<Finding> {
+    let mut by_column: Vec<(Vec<String>, String, Finding)> = Vec::new();
+    for Found { site, column, finding } in found {
+        match by_column.iter_mut().find(|(_, c, other)| *c == column && *other == finding) {
+            Some((sites, ..)) if sites.contains(&site) => {}
+            Some((sites, ..)) => sites.push(site),
+            None => by_column.push((vec![site], column, finding)),
         }
     }
-    out.into_iter()
-        .map(|(sites, mut finding)| {
-            finding.text = finding.text.replace(OTHERS, &sites.join(", "));
+    let mut all: Vec<(Vec<String>, Vec<String>, Finding)> = Vec::new();
+    for (sites, column, finding) in by_column {
+        match all.iter_mut().find(|(s, _, other)| *s == sites && *other == finding) {
+            Some((_, columns, _)) => columns.push(column),
+            None => all.push((sites, vec![column], finding)),
+        }
+    }
+    let spelled =
+        |text: &str, sites: &[String], columns: &[String]| text.replace(OTHERS, &sites.join(", ")).replace(COLUMNS, &columns.join(", "));
+    all.into_iter()
+        .map(|(sites, columns, mut finding)| {
+            finding.text = spelled(&finding.text, &sites, &columns);
+            finding.remedy = finding.remedy.map(|remedy| spelled(&remedy, &sites, &columns));
             finding
         })
         .collect()
 }
 
-/// Stands for the names of the other sites until equal findings have been put together.
-const OTHERS: &str = "\u{1}";
-
 fn table<'a>(subject: &'a Subject, planned: &PlannedTable) -> Option<&'a Arc<SiteTable>> {
     subject.bound.iter().find(|bound| bound.table.name == planned.name)
 }
 
-fn types(site: &str, planned: &PlannedTable, there: &SiteTable, here: &SiteTable, found: &mut Vec<(String, Finding)>) {
+fn types(site: &str, planned: &PlannedTable, there: &SiteTable, here: &SiteTable, found: &mut Vec<Found>) {
     for (at, column) in here.table.columns.iter().enumerate() {
         let (Some(from), Some(to)) = (&there.columns[at], &here.columns[at]) else { continue };
-        let subject = format!("column {}.{}", planned.name, column.name);
+        let subject = format!("table {}", planned.name);
         let finding = match compare_types(&from.ty, &to.ty) {
             Fit::Always if from.nullable && !to.nullable && !here.table.key.contains(&at) => {
-                let text = format!("it may be NULL at {OTHERS} and not here: such rows are held back from this site");
-                Finding::warning(subject, text, format!("make column {} of {} nullable, or NOT NULL at the others too", to.name, here.name))
+                let text = format!("{COLUMNS} may be NULL at {OTHERS} and not here: such rows are held back from this site");
+                Finding::warning(subject, text, format!("make {COLUMNS} nullable here, or NOT NULL at {OTHERS} too"))
             }
             Fit::Always => continue,
             Fit::Sometimes(why) => {
-                let text = format!("from {OTHERS}: {why}; such rows are held back from this site");
-                Finding::warning(
-                    subject,
-                    text,
-                    format!("give column {} of {} a type that holds all that the others' can", to.name, here.name),
-                )
+                let text = format!("{COLUMNS} from {OTHERS}: {why}; such rows are held back from this site");
+                Finding::warning(subject, text, format!("give {COLUMNS} a type here that holds all that {OTHERS} can"))
             }
             Fit::Never(why) => {
-                let remedy = format!(
-                    "give column {} of {} a type like the others', or exclude = [{:?}] in its [[table]]",
-                    to.name, here.name, column.name
-                );
-                Finding::error(subject, format!("from {OTHERS}: {why}"), remedy)
+                let remedy = format!("give {COLUMNS} a type here like that at {OTHERS}, or name it in `exclude` of its [[table]]");
+                Finding::error(subject, format!("{COLUMNS} from {OTHERS}: {why}"), remedy)
             }
         };
-        found.push((site.to_owned(), finding));
+        found.push(Found { site: site.to_owned(), column: format!("{}.{}", planned.name, column.name), finding });
     }
 }
 
 /// Unique keys beside the table's own key, by shared column names.
-fn unique(from: &Subject, to: &Subject, planned: &PlannedTable, there: &SiteTable, here: &SiteTable, found: &mut Vec<(String, Finding)>) {
-    let site = &from.config.name;
+fn unique(from: &Subject, to: &Subject, planned: &PlannedTable, there: &SiteTable, here: &SiteTable, found: &mut Vec<Found>) {
+    let mut add = |finding| found.push(Found { site: from.config.name.clone(), column: String::new(), finding });
     for (columns, key) in &keys(here) {
         let listed = columns.join(", ");
         let subject = format!("table {}", planned.name);
         match keys(there).iter().find(|(other, _)| other == columns) {
             None => {
                 let text = format!("({listed}) is unique here and not at {OTHERS}: rows that clash are held back from this site");
-                found.push((
-                    site.clone(),
-                    Finding::warning(subject, text, format!("make it unique at every site, or drop {} here", key.name)),
-                ));
+                add(Finding::warning(subject, text, format!("make it unique at every site, or drop {} here", key.name)));
             }
             Some((_, other)) if key.case_insensitive && !other.case_insensitive => {
                 let text =
                     format!("({listed}) is unique here without regard to letter case, and with it at {OTHERS}: Joe and joe clash here");
                 let remedy = "make the unique key compare alike at every site (a NOCASE or _ci collation, or an index on lower(...))";
-                found.push((site.clone(), Finding::warning(subject, text, remedy)));
+                add(Finding::warning(subject, text, remedy));
             }
             Some(_) => {}
         }
@@ -114,7 +123,7 @@ fn unique(from: &Subject, to: &Subject, planned: &PlannedTable, there: &SiteTabl
                 "key column {name} compares here without regard to letter case, and with it at {OTHERS}: two rows there are one here"
             );
             let remedy = format!("give column {} a binary (_bin, _cs) collation here", b.name);
-            found.push((site.clone(), Finding::warning(format!("table {}", planned.name), text, remedy)));
+            add(Finding::warning(format!("table {}", planned.name), text, remedy));
         }
     }
 }

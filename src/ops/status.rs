@@ -89,10 +89,11 @@ pub struct Scan {
     pub table: String,
     /// `first copy`, `after a gap`, `after a restore`.
     pub why: String,
-    /// `waiting`, `reading`, `comparing`.
+    /// `waiting`; `reading` the site's rows; `comparing` those that only the ledger has.
     pub phase: String,
     pub rows_read: u64,
     pub rows_estimated: u64,
+    /// Of its phase.
     pub percent: u8,
     pub seconds_left: Option<u64>,
 }
@@ -226,7 +227,7 @@ fn site(ledger: &Ledger, record: &SiteRecord, now_us: i64) -> Result<SiteStatus>
         let (table, progress) = (shared.table.name.clone(), ledger.progress(record.id, shared.table.id));
         match progress.stopped.clone() {
             Some(reason) => stopped_tables.push(StoppedTable { table, reason }),
-            None if progress.phase != Phase::Done => scans.push(scan(table, &progress, now_us)),
+            None if progress.phase != Phase::Done => scans.push(scan(table, &progress, ledger.last_row()?, now_us)),
             None => {}
         }
     }
@@ -257,7 +258,7 @@ fn owed(ledger: &Ledger, site: SiteId) -> Owed {
     Owed { total: urgent + live + bulk, urgent, live, bulk }
 }
 
-fn scan(table: String, progress: &TableProgress, now_us: i64) -> Scan {
+fn scan(table: String, progress: &TableProgress, last_row: i64, now_us: i64) -> Scan {
     let (read, estimated) = (progress.rows_read, progress.rows_estimated.max(progress.rows_read));
     let why = match progress.mode {
         Mode::First => "first copy",
@@ -273,7 +274,8 @@ fn scan(table: String, progress: &TableProgress, now_us: i64) -> Scan {
         Phase::Waiting => 0,
         // An estimate is one: a scan that goes on is not complete.
         Phase::Scanning => (read * 100 / estimated.max(1)).min(99) as u8,
-        Phase::Sweeping | Phase::Tidying | Phase::Done => 100,
+        Phase::Sweeping => (progress.swept.max(0) * 100 / last_row.max(1)).min(99) as u8,
+        Phase::Tidying | Phase::Done => 100,
     };
     let took_us = progress.started_us.map_or(0, |started| (now_us - started).max(0)) as u64;
     let left_us =

@@ -1,6 +1,6 @@
 //! The status as text: a line per site, then what needs a look.
 
-use super::status::{SiteState, SiteStatus, Status, counted};
+use super::status::{Scan, SiteState, SiteStatus, Status, counted};
 use super::text::{Page, Tone, age, grouped, keep, lag, lines, moment, seconds, shortened};
 
 const POSITION_CHARS: usize = 24;
@@ -76,6 +76,19 @@ fn tone(site: &SiteStatus) -> Tone {
     }
 }
 
+/// How far a scan is: `reading, 60 %, 120,000 of about 200,000 rows, 31 s left`.
+pub fn progress(scan: &Scan) -> String {
+    let rows = || format!("{} of about {} rows", grouped(scan.rows_read), grouped(scan.rows_estimated));
+    match scan.phase.as_str() {
+        "waiting" => "waiting".into(),
+        "reading" => {
+            let left = scan.seconds_left.map_or_else(String::new, |s| format!(", {} left", seconds(s)));
+            format!("reading, {} %, {}{left}", scan.percent, rows())
+        }
+        phase => format!("{phase} with the ledger, {} %", scan.percent),
+    }
+}
+
 fn details(site: &SiteStatus, now_us: i64) -> String {
     let mut out = format!("\n{} ({})", site.name, site.role);
     if let Some(address) = &site.address {
@@ -86,9 +99,7 @@ fn details(site: &SiteStatus, now_us: i64) -> String {
     }
     out.push('\n');
     for scan in &site.scans {
-        let left = scan.seconds_left.map_or_else(String::new, |s| format!(", {} left", seconds(s)));
-        let rows = format!("{} of about {} rows", grouped(scan.rows_read), grouped(scan.rows_estimated));
-        out += &format!("  {}, {}: {}, {} %, {rows}{left}\n", scan.table, scan.why, scan.phase, scan.percent);
+        out += &format!("  {}, {}: {}\n", scan.table, scan.why, progress(scan));
     }
     for stopped in &site.stopped_tables {
         out += &format!("  {} stopped: {}\n", stopped.table, stopped.reason);
@@ -105,7 +116,7 @@ fn details(site: &SiteStatus, now_us: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::status::{Counts, LastError, Owed, Scan, StoppedTable};
+    use crate::ops::status::{Counts, LastError, Owed, StoppedTable};
 
     fn site(name: &str) -> SiteStatus {
         SiteStatus {

@@ -39,7 +39,9 @@ impl Plan {
                 (None, false) => {
                     let (schema, at_site) = place(site, &name);
                     let text = format!("the hub {:?} has no table {schema}.{at_site}", site.name);
-                    let remedy = format!("create it, or set its name in [site.table.{name}], the site's prefix, or [[table]]");
+                    let remedy = format!(
+                        "create it, set its name in [site.table.{name}], the site's prefix or [[table]], or let the account see it (`rosterd grants`)"
+                    );
                     plan.problems.push(Finding::error(format!("table {name}"), text, remedy));
                 }
             }
@@ -141,7 +143,10 @@ pub fn bind(
     let subject = format!("table {}", table.name);
     let Some(description) = find(site, &table.name, descriptions) else {
         let (schema, at_site) = place(site, &table.name);
-        let remedy = format!("create it, or set its name in [site.table.{}] or the site's prefix", table.name);
+        let remedy = format!(
+            "create it, set its name in [site.table.{}] or the site's prefix, or let the account see it (`rosterd grants`)",
+            table.name
+        );
         return Err(Finding::error(subject, format!("there is no table {schema}.{at_site}"), remedy));
     };
     if let Some((why, remedy)) = &description.unfit {

@@ -87,6 +87,17 @@ impl Roster {
         self.open(site).execute_batch(&format!("BEGIN IMMEDIATE; {sql}; COMMIT")).unwrap();
     }
 
+    /// A change that the site's log does not show, as by somebody who took the triggers away for a moment.
+    pub fn sql_unseen(&self, site: &str, sql: &str) {
+        let db = self.open(site);
+        let mut query = db.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+        let triggers = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<Vec<(String, String)>, _>>();
+        let triggers = triggers.unwrap();
+        let drop: String = triggers.iter().map(|(name, _)| format!("DROP TRIGGER \"{name}\";")).collect();
+        let make: String = triggers.iter().map(|(_, sql)| format!("{sql};")).collect();
+        self.sql(site, &format!("{drop} {sql}; {make}"));
+    }
+
     /// One value; empty where there is no row.
     pub fn text(&self, site: &str, sql: &str) -> String {
         let value = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);

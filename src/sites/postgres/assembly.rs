@@ -202,7 +202,7 @@ impl Assembly {
     fn marker(&mut self, row: &Tuple, id: usize, kind: usize, payload: Option<usize>) -> Result<(), &'static str> {
         const BAD: &str = "a row of the marker table that is not in its form";
         let id = MarkerId(text(row.get(id)).and_then(|id| id.parse().ok()).ok_or(BAD)?);
-        match text(row.get(kind)).and_then(|kind| MarkerKind::from_letter(kind)) {
+        match text(row.get(kind)).and_then(MarkerKind::from_letter) {
             Some(MarkerKind::Batch) => {
                 // An update of a batch's marker is nobody's landing.
                 let Some(payload) = payload else { return Ok(()) };

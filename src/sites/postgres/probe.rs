@@ -207,7 +207,8 @@ impl Probe<'_> {
         if !marker_there && !may_create {
             missing.push(format!("GRANT CREATE ON SCHEMA {} TO {}", ident(schema), self.role()));
         }
-        if !published_there && !(may_publish && self.owns(tables).await?) {
+        let may_add = published_there || (may_publish && self.owns(tables).await?);
+        if !may_add {
             missing.push(create_marker_and_publication(self.connector, tables).join("; "));
         }
         Ok(if missing.is_empty() {
