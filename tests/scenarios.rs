@@ -66,12 +66,20 @@ fn all_themes(engines: &[Engine]) {
     conflicts::prepare(&mut roster);
     schema::prepare(&mut roster);
     roster.start();
-    first_copy::run(&roster);
-    changes::run(&roster);
-    transactions::run(&roster);
-    families::run(&roster);
-    documents::run(&roster);
-    conflicts::run(&mut roster);
-    schema::run(&roster);
+    theme("first copy", || first_copy::run(&roster));
+    theme("changes", || changes::run(&roster));
+    theme("transactions", || transactions::run(&roster));
+    theme("families", || families::run(&roster));
+    theme("documents", || documents::run(&roster));
+    theme("conflicts", || conflicts::run(&mut roster));
+    theme("schema", || schema::run(&roster));
     roster.stop();
+}
+
+/// Names the theme in the output of a test that fails.
+fn theme(name: &str, run: impl FnOnce()) {
+    println!("theme: {name}");
+    let begun = std::time::Instant::now();
+    run();
+    println!("theme: {name} took {:?}", begun.elapsed());
 }

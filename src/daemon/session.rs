@@ -89,6 +89,8 @@ const UPKEEP: Duration = Duration::from_millis(250);
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
 const HEARTBEAT_TICKS: u32 = 40;
+/// How often a table that has stopped for its definition is looked at.
+const MENDED: Duration = Duration::from_secs(3);
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -220,6 +222,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     };
     let ended = tokio::select! {
         ended = following => ended,
+        ended = mended(daemon, member, tables.len()) => ended,
         ended = working => ended,
         ended = ending => ended,
     };
@@ -228,6 +231,23 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
             give_up_log(daemon, member, &watch, &control, &error).await
         }
         other => other,
+    }
+}
+
+/// Ends when the definition of a table that has stopped fits again: its changes are not in the log that is read.
+async fn mended(daemon: &Arc<Daemon>, member: &Arc<Member>, fit: usize) -> Result<(), Failure> {
+    let planned: Vec<_> = lock(&daemon.plan).clone();
+    if fit == planned.len() || !lock(&member.definitions).passing.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        tokio::time::sleep(MENDED).await;
+        let descriptions = member.site.describe().await?;
+        let fits = |(planned, table): &&(_, _)| binding::bind(&member.config, planned, table, &descriptions).is_ok();
+        if planned.iter().filter(fits).count() > fit {
+            tracing::info!(site = member.config.name, "a table that had stopped fits again");
+            return Ok(());
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod roster_table;
 
 pub use roster_daemon::{Binary, InProcess};
 pub use roster_session::Session;
-pub use roster_site::{Engine, Site};
+pub use roster_site::{Engine, Place, Site};
 pub use roster_table::{Kind as ColumnKind, Row, Table};
 
 /// The longest that a test waits for anything.
@@ -247,6 +247,11 @@ impl Roster {
     /// Conflicts decided for a table: their kinds.
     pub fn conflicts(&self, table: &str) -> Vec<String> {
         roster_state::conflicts(&self.state_dir(), table)
+    }
+
+    /// How many changes the ledger has taken from all sites.
+    pub fn captured(&self) -> i64 {
+        roster_state::captured(&self.state_dir())
     }
 
     /// Why a table has stopped at a site.

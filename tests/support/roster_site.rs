@@ -42,11 +42,13 @@ impl Engine {
 }
 
 /// Where a site's database is.
+#[derive(Clone)]
 pub enum Place {
     Server { port: u16, socket: PathBuf, database: String },
     File(PathBuf),
 }
 
+#[derive(Clone)]
 pub struct Site {
     pub engine: Engine,
     pub name: String,

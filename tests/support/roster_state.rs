@@ -53,6 +53,12 @@ pub fn stopped(state_dir: &Path, site: &str, table: &str) -> Option<String> {
     db.query_row(sql, [site, table], |row| row.get(0)).ok().flatten()
 }
 
+/// Changes captured so far; 0 before there is a ledger.
+pub fn captured(state_dir: &Path) -> i64 {
+    let read = || open(state_dir)?.query_row("SELECT coalesce(sum(counter), 0) FROM site", [], |row| row.get(0));
+    read().unwrap_or(0)
+}
+
 /// For messages of failed tests.
 pub fn summary(state_dir: &Path) -> String {
     let Ok(db) = open(state_dir) else { return "no ledger\n".into() };
