@@ -70,7 +70,7 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
         }
     }
     for (at, (id, _)) in job.rows.iter().enumerate() {
-        if !rejected.iter().any(|(bad, _)| *bad == at) {
+        if !rejected.iter().any(|(bad, _)| *bad == at) && !mutation::without("requeue") {
             ledger.requeue(target.site, *id)?;
         }
     }

@@ -155,12 +155,9 @@ impl Seen<'_> {
     fn present(&mut self, mut held: Held, content: &[Cell]) -> Held {
         let fresh = !held.life.exists();
         if fresh {
+            // It has seen nothing of a life that others may have begun too.
             held.life = held.life.next();
-            held.columns.clear();
-            if held.life == self.row.life {
-                // Made there without having seen anything of the merged row.
-                held.columns.extend((0..self.row.registers.len()).map(|column| (column as u16, None)));
-            }
+            held.columns = (0..self.row.registers.len() as u16).map(|column| (column, None)).collect();
         }
         let new_life = held.life > self.row.life;
         let mut changed: Vec<(usize, &Value)> = Vec::new();

@@ -29,16 +29,14 @@ pub fn owed(row: &Row, site: &SiteView, sent: Option<&SentRow>) -> Option<Write>
             None => row.dot_of(held, column),
         }
     };
-    let mut merged = Vec::new();
-    for (column, register) in row.registers.iter().enumerate() {
-        if let Some(register) = register
-            && site.has[column]
-        {
-            merged.push((column, register.dot));
-        }
-    }
+    let has = || row.registers.iter().enumerate().filter(|(column, _)| site.has[*column]);
+    let mut merged: Vec<(usize, Dot)> = has().filter_map(|(column, register)| Some((column, register.as_ref()?.dot))).collect();
     if life != row.life {
         let kind = match (row.life.exists(), life.exists()) {
+            // A column that the new life has no value for must not keep the old life's: the row goes first, and comes anew.
+            (true, true) if has().any(|(_, register)| register.is_none()) => {
+                return Some(Write { kind: WriteKind::Delete, life: Life(row.life.0 - 1), columns: Vec::new() });
+            }
             (true, true) => WriteKind::Replace,
             (true, false) => WriteKind::Insert,
             (false, true) => return Some(Write { kind: WriteKind::Delete, life: row.life, columns: Vec::new() }),

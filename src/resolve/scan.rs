@@ -14,7 +14,7 @@ pub fn scan(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, cont
         Known::Unknown { generation, .. } | Known::Absent { generation, .. } if noted.is_none() => {
             first(row, roster, policy, dot, generation, content, at_us)
         }
-        known if noted.unwrap_or_default() < known.restored() => restored(row, roster, dot, content),
+        known if noted.unwrap_or_default() < known.restored() => restored(row, roster, policy, dot, content),
         _ => observe(row, roster, policy, dot, content, at_us),
     }
 }
@@ -125,7 +125,17 @@ fn first(
     let columns = differing.iter().map(|(c, v)| unmerged(*c, v)).collect();
     row.put_held(Held { columns, apart: out.apart, ..same_life });
     row.tidy(roster);
-    out
+    out.and(fill_gaps(row, roster, policy, dot, content, at_us))
+}
+
+/// What no site has said anything about so far is taken from this one, though its row has lost.
+fn fill_gaps(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, content: &[Cell], at_us: i64) -> Observed {
+    if !row.life.exists() || row.held(dot.site).is_some_and(|held| held.apart) {
+        return Observed::default();
+    }
+    let gap = |(column, cell): (usize, &Cell)| if row.registers[column].is_none() { cell.clone() } else { Cell::Unchanged };
+    let gaps: Vec<Cell> = content.iter().enumerate().map(gap).collect();
+    observe(row, roster, policy, dot, Some(&gaps), at_us)
 }
 
 fn owned((column, value): (usize, &Value)) -> (usize, Value) {
@@ -139,7 +149,7 @@ fn someone_else(row: &Row, roster: &Roster, site: SiteId) -> SiteId {
 }
 
 /// Site `dot.site` has come back from a backup with `content`: what it holds is older than the ledger, which wins.
-fn restored(row: &mut Row, roster: &Roster, dot: Dot, content: Option<&[Cell]>) -> Observed {
+fn restored(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, content: Option<&[Cell]>) -> Observed {
     let view = roster.site(dot.site);
     let seen = view.known.generation().unwrap_or_default();
     let mut held = Held { site: dot.site, seen, life: Life::NONE, columns: Vec::new(), since: 0, bulk: true, apart: false };
@@ -157,6 +167,7 @@ fn restored(row: &mut Row, roster: &Roster, dot: Dot, content: Option<&[Cell]>) 
             let Cell::Value(value) = cell else { continue };
             match row.registers.get(column).and_then(Option::as_ref) {
                 Some(register) if row.life.exists() && register.value == *value => {}
+                None if row.life.exists() && !held.apart => {}
                 _ => {
                     held.columns.push((column as u16, Some((Dot { site: dot.site, counter: 0 }, fingerprint(value)))));
                     lost.extend((!held.apart).then(|| (column, value.clone())));
@@ -167,5 +178,8 @@ fn restored(row: &mut Row, roster: &Roster, dot: Dot, content: Option<&[Cell]>) 
     out.conflict(ConflictKind::RestoredDiffers, someone_else(row, roster, dot.site), dot.site, lost);
     row.put_held(held);
     row.tidy(roster);
-    out
+    match content {
+        Some(content) => out.and(fill_gaps(row, roster, policy, dot, content, 0)),
+        None => out,
+    }
 }
