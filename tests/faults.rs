@@ -111,11 +111,10 @@ fn the_daemon_is_restarted_under_load() {
 fn own_servers(kinds: &[(Engine, Kind)]) -> (Vec<Server>, Roster) {
     let folder = tempfile::Builder::new().prefix("rosterd-roster-").tempdir().expect("a temporary folder");
     let servers: Vec<Server> = kinds.iter().map(|(_, kind)| Server::start(*kind)).collect();
-    let mut sites: Vec<Site> = Vec::new();
-    for ((engine, _), server) in kinds.iter().zip(&servers) {
-        sites.push(Site::on(server, *engine, if sites.is_empty() { "hub" } else { "client1" }));
-    }
-    sites.push(Site::create(Sqlite, "client2", folder.path()));
+    let names = roster::names(kinds.len() + 1);
+    let placed = kinds.iter().zip(&servers).zip(&names);
+    let mut sites: Vec<Site> = placed.map(|(((engine, _), server), name)| Site::on(server, *engine, name)).collect();
+    sites.push(Site::create(Sqlite, &names[kinds.len()], folder.path()));
     (servers, Roster::of(sites, folder))
 }
 

@@ -11,6 +11,8 @@ mod owed;
 mod policy;
 mod row;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use landed::landed;
 pub use observe::{Conflict, ConflictKind, Observed, observe};

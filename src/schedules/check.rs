@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::plan::WIDTH;
-use super::site::{Place, Row, TABLES, number};
+use super::site::{Entry, Place, Row, TABLES, number};
 use super::world::{InHand, World};
 use crate::apply::Job;
 use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy};
 use crate::ledger::RowId;
-use crate::resolve::owed;
+use crate::model::Payload;
+use crate::resolve::{InitialPolicy, owed};
 
 /// Source transactions that a row remembers; beyond that they may come in parts.
 const REMEMBERED: usize = 8;
@@ -36,6 +37,7 @@ impl World {
                 assert!(!other.rows.iter().any(|(id, _)| rows.contains(id)), "two lanes have one row in hand");
             }
         }
+        self.check_restart(n, job);
         if job.rows.len() >= rows_max {
             return;
         }
@@ -51,6 +53,18 @@ impl World {
             let missing: HashSet<Place> = missing.collect();
             let taken = missing.intersection(&places).count();
             assert!(taken == 0 || taken == missing.len(), "a source transaction is taken apart: {missing:?} of {places:?}");
+        }
+    }
+
+    /// What a site had been given before a restart is not written there again.
+    fn check_restart(&self, n: usize, job: &Job) {
+        let (log, worker) = (&self.sites[n].log, &self.workers[n]);
+        for entry in log.iter().take(worker.fence).skip(self.position(n)) {
+            let Entry::Landing { payload, .. } = entry else { continue };
+            for sent in Payload::decode(payload).unwrap().rows {
+                let again = job.rows.iter().any(|(_, row)| *row == sent);
+                assert!(!again, "what had landed before a restart is written again");
+            }
         }
     }
 
@@ -105,9 +119,7 @@ impl World {
         for (place, row) in merged.iter().filter(|(place, _)| !(revives && self.history.ever_deleted.contains(place))) {
             for (column, value) in row.iter().enumerate() {
                 let reverted = self.plan.policy.from_hub[column + 1].is_some();
-                // A new life leaves a column alone that the site where it began lacks.
-                let carried_over = column == WIDTH - 2 && self.plan.lacking.is_some();
-                if let Some(by) = replaced.get(value).filter(|_| !reverted && !carried_over) {
+                if let Some(by) = replaced.get(value).filter(|_| !reverted) {
                     panic!("value {value} of {place:?} stands although {by} replaced it");
                 }
             }
@@ -117,17 +129,18 @@ impl World {
     /// What the drawn policies promise, in schedules in which nothing is lost and no row has come and gone.
     fn check_policies(&self, merged: &BTreeMap<Place, Row>) {
         let policy = &self.plan.policy;
+        let none_apart = policy.insert == InsertPolicy::Merge && policy.initial != InitialPolicy::Quarantine;
         for (place, row) in merged.iter().filter(|(place, _)| self.plan.ruin == 0.0 && !self.history.ever_deleted.contains(place)) {
             let written = self.history.values.iter().filter(|(_, made)| made.captured && made.place == *place && made.column == 0);
             match policy.columns[1] {
-                ColumnPolicy::Max if policy.insert == InsertPolicy::Merge => {
+                ColumnPolicy::Max if none_apart => {
                     let highest = written.map(|(value, _)| *value).max().unwrap_or_default();
                     assert!(row[0] >= highest, "{highest} of {place:?} was larger than {}", row[0]);
                 }
-                ColumnPolicy::HubWins if policy.insert == InsertPolicy::Merge => {
+                ColumnPolicy::HubWins if none_apart => {
                     if let Some(latest) = written.filter(|(_, made)| made.site == 0).map(|(value, _)| *value).max() {
-                        let kept = row[0] == latest || self.history.ancestors(row[0]).any(|value| value == latest);
-                        assert!(kept, "the hub's {latest} of {place:?} gave way to {}", row[0]);
+                        let replaced = self.history.values.values().any(|made| made.parent == Some(latest));
+                        assert!(row[0] == latest || replaced, "the hub's {latest} of {place:?} gave way to {}", row[0]);
                     }
                 }
                 _ => {}

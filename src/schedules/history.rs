@@ -9,7 +9,7 @@ pub struct Made {
     pub site: usize,
     pub place: Place,
     pub column: usize,
-    /// The value that it was written on top of, at its site.
+    /// The value that it was written on top of, at its site; None also for a default.
     pub parent: Option<i64>,
     /// Which insert of the row it belongs to; 0: met by a first copy, which may take two rows for one.
     pub lineage: i64,
@@ -51,7 +51,7 @@ impl History {
 
     pub fn make(&mut self, site: usize, place: Place, column: usize, parent: Option<i64>, lineage: i64) -> i64 {
         self.next += 1;
-        self.values.insert(self.next, Made { site, place, column, parent, lineage, captured: false });
+        self.values.insert(self.next, Made { site, place, column, parent: parent.filter(|value| *value > 0), lineage, captured: false });
         self.next
     }
 
@@ -116,11 +116,6 @@ impl History {
         let gone = made_in(stretch).collect();
         self.forget(gone);
         self.transactions.clear();
-    }
-
-    /// Values that a value was written on top of, the latest first.
-    pub fn ancestors(&self, value: i64) -> impl Iterator<Item = i64> {
-        std::iter::successors(Some(value), |value| self.values.get(value).and_then(|made| made.parent)).skip(1)
     }
 
     /// Values that must not stand any more.

@@ -55,7 +55,7 @@ fn campaign(disasters: bool) {
     assert!(failures.is_empty(), "{} of {schedules} {which}:\n{}", failures.len(), failures.join("\n"));
 }
 
-const SCHEDULES: u64 = 1500;
+const SCHEDULES: u64 = 1000;
 
 #[test]
 fn sites_end_equal_and_no_update_is_lost() {
@@ -96,9 +96,6 @@ fn every_part_of_the_design_is_needed() {
         println!("without {part}: {}", first.map_or("not noticed".into(), |seed| format!("noticed by schedule {seed}")));
         first.is_none()
     };
-    let quiet = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
     let missing: Vec<_> = PARTS.iter().filter(|part| unnoticed(part)).collect();
-    std::panic::set_hook(quiet);
     assert!(missing.is_empty(), "nothing failed without {missing:?}");
 }

@@ -17,6 +17,8 @@ pub struct Plan {
     pub ruin: f64,
     /// Rows are at the sites before the first copy.
     pub populated: bool,
+    /// The first copies are over before anything else happens.
+    pub copied: bool,
     /// Few values, so that sites write equal ones: nothing is told from a value then.
     pub small_values: bool,
     pub deletes: f64,
@@ -37,6 +39,7 @@ impl Plan {
             steps: random.of(&[20, 80, 80, 300]),
             heat: random.of(&[5.0, 30.0]),
             ruin: if disasters { random.of(&[0.5, 2.0, 2.0]) } else { 0.0 },
+            copied: random.chance(50.0),
             populated: random.chance(50.0),
             small_values: random.chance(10.0),
             deletes: random.of(&[0.0, 12.0, 12.0, 25.0]),

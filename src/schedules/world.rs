@@ -13,7 +13,7 @@ use crate::ledger::{Ledger, Phase, Shared};
 use crate::model::*;
 use crate::mutation;
 use crate::resolve::{Known, Roster, SiteView};
-use crate::sites::{Lane, Outcome};
+use crate::sites::{Lane, Outcome, Rejection};
 
 const KEYS: [i64; 3] = [1, 2, 3];
 const LANES: [Lane; 2] = [Lane::Urgent, Lane::Bulk];
@@ -40,8 +40,8 @@ pub struct Worker {
     retry: Retry,
     /// One batch in hand for each lane.
     pub jobs: [Option<InHand>; 2],
-    /// Log index that capture has to reach before anything is applied, and the markers that were there on connecting.
-    fence: usize,
+    /// Log index, on connecting, that capture has to reach before anything is applied, and the markers that were there on connecting.
+    pub fence: usize,
     met: Vec<MarkerId>,
     scan: Scan,
 }
@@ -302,9 +302,13 @@ impl World {
         match self.workers[n].jobs[lane].take() {
             None => return self.take(n, lane),
             Some(InHand::Taken(job)) => {
-                let busy = self.random.chance(3.0);
                 let (ts, shows_idle) = (self.clock + self.skew[n], self.random.chance(50.0));
-                let outcome = (!busy).then(|| self.sites[n].carry_out(&job.batch, ts, shows_idle));
+                let early = Rejection::Reference("a parent that is still to come".into());
+                let outcome = match self.random.below(100) {
+                    0..3 => None,
+                    3..6 => Some(Outcome::Rejected(vec![(self.random.below(job.rows.len()), early)])),
+                    _ => Some(self.sites[n].carry_out(&job.batch, ts, shows_idle)),
+                };
                 self.trace(|| format!("site {n} {:?} {outcome:?}", job.marker));
                 self.workers[n].jobs[lane] = Some(InHand::Answered(job, outcome));
                 match self.random.below(100) {
@@ -334,6 +338,9 @@ impl World {
         let waited = !self.workers[n].retry.is_empty();
         let worker = &mut self.workers[n];
         worker.retry.requeue(&mut self.ledger, &worker.target).unwrap();
+        if self.ledger.queues(site).is_none_or(|queues| queues.is_empty()) {
+            return waited;
+        }
         let limits = Limits::new(self.random.of(&[1, 2, 10]), 1 << 20);
         let owed = self.owed_rows(n);
         let worker = &mut self.workers[n];
@@ -395,6 +402,7 @@ impl World {
             let from = self.history.sure[n].min(self.sites[n].log.len());
             self.history.undone(&self.sites[n].log[from..]);
             self.sites[n] = self.backups[n].clone();
+            self.history.sure[n] = from.min(self.sites[n].log.len());
         }
         let now_at = Position(self.sites[n].log.len().to_string());
         let markers: Vec<_> = self.sites[n].markers.iter().map(|(id, payload)| (*id, MarkerKind::Batch, payload.clone())).collect();
@@ -410,6 +418,9 @@ impl World {
     }
 
     pub fn run(&mut self) {
+        if self.plan.copied {
+            self.settle_down();
+        }
         for _ in 0..self.plan.steps {
             self.clock += 1;
             let n = self.random.below(self.sites.len());

@@ -18,8 +18,7 @@ fn a_prefix_and_a_mapped_column_at_the_hub() {
 
 fn named(sites: &[(Engine, &'static str, bool)]) {
     let folder = tempfile::Builder::new().prefix("rosterd-roster-").tempdir().unwrap();
-    let sites = sites.iter().enumerate().map(|(at, (engine, prefix, renamed))| {
-        let name = if at == 0 { "hub".to_owned() } else { format!("client{at}") };
+    let sites = sites.iter().zip(crate::roster::names(sites.len())).map(|((engine, prefix, renamed), name)| {
         let mut site = Site::create(*engine, &name, folder.path());
         site.prefix = (*prefix).to_owned();
         if *renamed {

@@ -35,12 +35,12 @@ pub struct Roster {
 const FENCE: Table = Table::new("fence", "site INT PRIMARY KEY, n INT NOT NULL", &[("site", ColumnKind::Plain), ("n", ColumnKind::Plain)]);
 
 impl Roster {
-    /// A database for each site, named `hub`, `client1`, `client2` and so on.
+    /// A database for each site.
     #[track_caller]
     pub fn new(engines: &[Engine]) -> Roster {
         let folder = tempfile::Builder::new().prefix("rosterd-roster-").tempdir().expect("a temporary folder");
-        let name = |at| if at == 0 { "hub".to_owned() } else { format!("client{at}") };
-        let sites = engines.iter().enumerate().map(|(at, engine)| Site::create(*engine, &name(at), folder.path())).collect();
+        let names = names(engines.len());
+        let sites = engines.iter().zip(&names).map(|(engine, name)| Site::create(*engine, name, folder.path())).collect();
         Roster::of(sites, folder)
     }
 
@@ -268,6 +268,13 @@ impl Roster {
         text += &roster_state::summary(&self.state_dir());
         text
     }
+}
+
+/// `hub_7`, `client1_7` and so on: rosters that share a PostgreSQL server need slots of different names.
+pub fn names(sites: usize) -> Vec<String> {
+    static ROSTERS: AtomicU32 = AtomicU32::new(1);
+    let roster = ROSTERS.fetch_add(1, Ordering::Relaxed);
+    (0..sites).map(|at| if at == 0 { format!("hub_{roster}") } else { format!("client{at}_{roster}") }).collect()
 }
 
 /// Polls until `missing` gives None; the error is what it gave last.

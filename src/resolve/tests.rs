@@ -1,0 +1,386 @@
+//! The observable rules of the merge, each in a few lines. Sites 1 (the hub), 2 and 3 share a table of two columns.
+
+use super::*;
+use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy};
+use crate::model::{Cell, Dot, Key, Life, SentRow, SiteId, TableId, Value, WriteKind};
+
+const HUB: u16 = 1;
+const A: u16 = 2;
+const B: u16 = 3;
+const LEFT_OUT: i64 = -1;
+
+struct Bench {
+    row: Row,
+    roster: Roster,
+    policy: TablePolicy,
+    counter: u64,
+    clock: i64,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let view = |id| SiteView { id: SiteId(id), rank: id - 1, has: vec![true; 2], known: Known::Merged };
+        let roster = Roster { sites: [HUB, A, B].map(view).into() };
+        Bench { row: Row::new(2), roster, policy: TablePolicy::plain(2), counter: 0, clock: 0 }
+    }
+
+    /// All sites hold the row (1, 2).
+    fn shared() -> Bench {
+        let mut bench = Bench::new();
+        bench.sees(HUB, Some([1, 2]));
+        [A, B].map(|site| bench.delivers(site));
+        assert!(bench.row.held.is_empty());
+        bench
+    }
+
+    fn dot(&mut self, site: u16) -> Dot {
+        (self.counter, self.clock) = (self.counter + 1, self.clock + 1);
+        Dot { site: SiteId(site), counter: self.counter }
+    }
+
+    fn sees(&mut self, site: u16, content: Option<[i64; 2]>) -> Observed {
+        let dot = self.dot(site);
+        observe(&mut self.row, &self.roster, &self.policy, dot, content.map(cells).as_deref(), self.clock)
+    }
+
+    fn scans(&mut self, site: u16, content: Option<[i64; 2]>) -> Observed {
+        let dot = self.dot(site);
+        scan(&mut self.row, &self.roster, &self.policy, dot, content.map(cells).as_deref(), self.clock)
+    }
+
+    fn owed(&self, site: u16) -> Option<Write> {
+        owed(&self.row, self.roster.site(SiteId(site)), None)
+    }
+
+    fn sent(&self, site: u16) -> SentRow {
+        sent_row(&self.row, &self.owed(site).expect("something is owed"), TableId(1), &Key(vec![]))
+    }
+
+    /// What the site is owed lands there, without an image.
+    fn delivers(&mut self, site: u16) {
+        let sent = self.sent(site);
+        self.lands(site, &sent, None);
+    }
+
+    fn lands(&mut self, site: u16, sent: &SentRow, content: Option<[i64; 2]>) -> (Observed, Vec<usize>) {
+        let dot = self.dot(site);
+        landed(&mut self.row, &self.roster, &self.policy, dot, sent, content.map(cells).as_deref(), self.clock)
+    }
+
+    fn knows(&mut self, site: u16, known: Known) {
+        self.roster.sites[usize::from(site) - 1].known = known;
+    }
+
+    fn merged(&self) -> Option<[i64; 2]> {
+        let value = |column: usize| match self.row.registers[column].as_ref().map(|register| &register.value) {
+            Some(Value::Int(n)) => *n,
+            _ => LEFT_OUT,
+        };
+        self.row.life.exists().then(|| [value(0), value(1)])
+    }
+}
+
+fn cells(row: [i64; 2]) -> Vec<Cell> {
+    row.into_iter().map(|n| if n == LEFT_OUT { Cell::Unchanged } else { Cell::Value(Value::Int(n)) }).collect()
+}
+
+fn kinds(observed: &Observed) -> Vec<ConflictKind> {
+    observed.conflicts.iter().map(|conflict| conflict.kind).collect()
+}
+
+const FIRST: Known = Known::Unknown { generation: 1, restored: 0 };
+const AFTER_A_GAP: Known = Known::Unsure { generation: 2, restored: 0 };
+const AFTER_A_BACKUP: Known = Known::Unsure { generation: 2, restored: 2 };
+
+#[test]
+fn changes_to_different_columns_merge() {
+    let mut bench = Bench::shared();
+    assert!(bench.sees(A, Some([5, 2])).conflicts.is_empty());
+    assert!(bench.sees(B, Some([1, 6])).conflicts.is_empty());
+    assert_eq!(bench.merged(), Some([5, 6]));
+    let columns = |write: Write| write.columns.iter().map(|(column, _)| *column).collect::<Vec<_>>();
+    assert_eq!(bench.owed(A).map(columns), Some(vec![1]));
+    assert_eq!(bench.owed(B).map(columns), Some(vec![0]));
+}
+
+#[test]
+fn a_change_on_top_of_another_wins_whatever_the_clock_says() {
+    let mut bench = Bench::shared();
+    bench.sees(A, Some([5, 2]));
+    bench.delivers(B);
+    bench.clock = -1000;
+    assert!(bench.sees(B, Some([6, 2])).conflicts.is_empty());
+    assert_eq!(bench.merged(), Some([6, 2]));
+}
+
+#[test]
+fn the_later_of_two_conflicting_changes_wins_and_the_other_is_kept() {
+    let mut bench = Bench::shared();
+    bench.sees(A, Some([5, 2]));
+    let observed = bench.sees(B, Some([6, 2]));
+    assert_eq!(kinds(&observed), [ConflictKind::UpdateOriginDiffers]);
+    assert_eq!(observed.conflicts[0].lost, [(0, Value::Int(5))]);
+    assert_eq!(bench.merged(), Some([6, 2]));
+}
+
+#[test]
+fn the_larger_value_wins_by_the_policy_max() {
+    let mut bench = Bench::shared();
+    bench.policy.columns[0] = ColumnPolicy::Max;
+    bench.sees(A, Some([9, 2]));
+    bench.sees(B, Some([6, 2]));
+    assert_eq!(bench.merged(), Some([9, 2]));
+    assert!(bench.owed(A).is_none() && bench.owed(B).is_some());
+}
+
+#[test]
+fn equal_values_are_no_conflict() {
+    let mut bench = Bench::shared();
+    bench.sees(A, Some([5, 2]));
+    assert!(bench.sees(B, Some([5, 2])).conflicts.is_empty());
+    assert!(bench.owed(B).is_none());
+}
+
+#[test]
+fn a_delete_wins_over_an_update_by_default() {
+    let mut bench = Bench::shared();
+    bench.sees(A, None);
+    assert_eq!(kinds(&bench.sees(B, Some([5, 2]))), [ConflictKind::UpdateDeleted]);
+    assert_eq!(bench.merged(), None);
+    assert_eq!(bench.owed(B).unwrap().kind, WriteKind::Delete);
+}
+
+#[test]
+fn an_update_wins_over_a_delete_where_the_policy_says_so() {
+    for delete_first in [true, false] {
+        let mut bench = Bench::shared();
+        bench.policy.delete = DeletePolicy::UpdateWins;
+        let (deleted, updated) = ((A, None), (B, Some([5, 2])));
+        let order = if delete_first { [deleted, updated] } else { [updated, deleted] };
+        order.map(|(site, content)| bench.sees(site, content));
+        assert_eq!(bench.merged(), Some([5, 2]));
+        assert_eq!(bench.owed(A).unwrap().kind, WriteKind::Insert);
+    }
+}
+
+#[test]
+fn each_coming_and_going_is_a_life() {
+    let mut bench = Bench::shared();
+    assert_eq!(bench.row.life, Life(1));
+    bench.sees(A, None);
+    assert_eq!(bench.row.life, Life(2));
+    bench.sees(A, Some([7, 8]));
+    assert_eq!(bench.row.life, Life(3));
+    assert_eq!(bench.owed(B).unwrap().kind, WriteKind::Replace);
+}
+
+#[test]
+fn a_row_is_over_when_every_site_holds_its_delete() {
+    let mut bench = Bench::shared();
+    bench.sees(A, None);
+    [HUB, B].map(|site| {
+        assert!(!bench.row.is_over(&bench.roster));
+        bench.delivers(site);
+    });
+    assert!(bench.row.is_over(&bench.roster));
+}
+
+#[test]
+fn a_new_life_does_not_keep_what_it_has_no_value_for() {
+    let mut bench = Bench::shared();
+    bench.roster.sites[1].has[1] = false;
+    bench.sees(A, None);
+    bench.sees(A, Some([7, LEFT_OUT]));
+    assert_eq!(bench.owed(B).unwrap().kind, WriteKind::Delete);
+    bench.delivers(B);
+    assert_eq!(bench.owed(B).unwrap().kind, WriteKind::Insert);
+}
+
+#[test]
+fn a_landing_is_no_change() {
+    let mut bench = Bench::shared();
+    bench.sees(A, Some([5, 2]));
+    let (observed, altered) = bench.lands(B, &bench.sent(B), Some([5, 2]));
+    assert_eq!((observed.changes, altered.len()), (0, 0));
+    assert!(bench.owed(B).is_none());
+}
+
+#[test]
+fn what_a_trigger_did_to_another_column_is_a_change_made_there() {
+    let mut bench = Bench::shared();
+    bench.sees(A, Some([5, 2]));
+    let (observed, altered) = bench.lands(B, &bench.sent(B), Some([5, 99]));
+    assert_eq!((observed.changes, altered.len()), (1, 0));
+    assert_eq!(bench.merged(), Some([5, 99]));
+    assert!(bench.owed(A).is_some() && bench.owed(B).is_none());
+}
+
+#[test]
+fn a_value_that_the_site_alters_as_it_is_written_is_told_and_left() {
+    let mut bench = Bench::shared();
+    bench.sees(A, Some([5, 2]));
+    let (observed, altered) = bench.lands(B, &bench.sent(B), Some([4, 2]));
+    assert_eq!((observed.changes, altered), (0, vec![0]));
+    assert_eq!((bench.merged(), bench.owed(B)), (Some([5, 2]), None));
+}
+
+#[test]
+fn two_sites_that_insert_a_row_have_a_conflict() {
+    let mut bench = Bench::new();
+    bench.policy.columns[0] = ColumnPolicy::HubWins;
+    bench.sees(HUB, Some([1, 2]));
+    assert_eq!(kinds(&bench.sees(A, Some([3, 4]))), [ConflictKind::InsertExists; 2]);
+    assert_eq!(bench.merged(), Some([1, 4]));
+}
+
+#[test]
+fn two_people_of_one_number_stay_apart() {
+    let mut bench = Bench::new();
+    bench.policy.insert = InsertPolicy::Quarantine;
+    bench.sees(HUB, Some([1, 2]));
+    assert!(bench.sees(A, Some([3, 4])).apart);
+    bench.sees(A, Some([3, 5]));
+    assert_eq!((bench.merged(), bench.owed(A)), (Some([1, 2]), None));
+    bench.sees(A, None);
+    assert_eq!(bench.merged(), Some([1, 2]));
+    assert_eq!(bench.owed(A).unwrap().kind, WriteKind::Insert);
+}
+
+#[test]
+fn a_first_copy_adopts_equal_rows_and_goes_by_its_policy_for_others() {
+    let met = |policy, content| {
+        let mut bench = Bench::new();
+        bench.policy.initial = policy;
+        bench.knows(A, FIRST);
+        bench.sees(HUB, Some([1, 2]));
+        let observed = bench.scans(A, content);
+        let owed = bench.owed(A).map(|write| write.kind);
+        (bench.merged().unwrap(), owed, observed.conflicts.len(), observed.apart)
+    };
+    assert_eq!(met(InitialPolicy::Hub, Some([1, 2])), ([1, 2], None, 0, false));
+    assert_eq!(met(InitialPolicy::Hub, None), ([1, 2], Some(WriteKind::Insert), 0, false));
+    assert_eq!(met(InitialPolicy::Hub, Some([7, 2])), ([1, 2], Some(WriteKind::Columns), 1, false));
+    assert_eq!(met(InitialPolicy::Newest(0), Some([7, 3])), ([7, 3], None, 1, false));
+    assert_eq!(met(InitialPolicy::Newest(0), Some([0, 3])), ([1, 2], Some(WriteKind::Columns), 1, false));
+    assert_eq!(met(InitialPolicy::Quarantine, Some([7, 2])), ([1, 2], None, 1, true));
+}
+
+#[test]
+fn a_row_that_only_a_client_has_is_an_insert_there() {
+    let mut bench = Bench::new();
+    bench.knows(A, FIRST);
+    assert_eq!(bench.scans(A, Some([7, 8])).changes, 1);
+    assert_eq!(bench.owed(HUB).unwrap().kind, WriteKind::Insert);
+}
+
+#[test]
+fn nothing_is_written_to_a_row_that_a_scan_has_not_come_by() {
+    let mut bench = Bench::shared();
+    bench.knows(A, AFTER_A_GAP);
+    bench.sees(B, Some([5, 2]));
+    assert!(bench.owed(A).is_none() && bench.owed(HUB).is_some());
+    bench.scans(A, Some([1, 2]));
+    assert!(bench.owed(A).is_some());
+}
+
+#[test]
+fn what_people_changed_in_a_lost_stretch_of_log_is_merged() {
+    let mut bench = Bench::shared();
+    bench.knows(A, AFTER_A_GAP);
+    bench.sees(B, Some([5, 2]));
+    assert!(bench.scans(A, Some([1, 6])).conflicts.is_empty());
+    assert_eq!(bench.merged(), Some([5, 6]));
+}
+
+#[test]
+fn the_ledger_wins_over_a_restored_backup() {
+    let mut bench = Bench::shared();
+    bench.knows(A, AFTER_A_BACKUP);
+    let observed = bench.scans(A, Some([0, 2]));
+    assert_eq!(kinds(&observed), [ConflictKind::RestoredDiffers]);
+    assert_eq!(observed.conflicts[0].lost, [(0, Value::Int(0))]);
+    assert_eq!(bench.merged(), Some([1, 2]));
+    assert_eq!(bench.owed(A).unwrap().columns.len(), 1);
+}
+
+#[test]
+fn a_restored_row_that_the_ledger_does_not_know_is_removed() {
+    let mut bench = Bench::new();
+    bench.knows(A, AFTER_A_BACKUP);
+    assert_eq!(kinds(&bench.scans(A, Some([1, 2]))), [ConflictKind::RestoredDiffers]);
+    assert_eq!(bench.owed(A).unwrap().kind, WriteKind::Delete);
+}
+
+#[test]
+fn a_change_after_a_restore_is_told_from_what_is_older_by_its_image_before() {
+    let mut bench = Bench::shared();
+    bench.sees(HUB, Some([1, 3]));
+    bench.knows(A, AFTER_A_BACKUP);
+    let dot = bench.dot(A);
+    let (before, after) = (cells([1, 2]), cells([5, 2]));
+    let images = (Some(before.as_slice()), Some(after.as_slice()));
+    logged(&mut bench.row, &bench.roster, &bench.policy, dot, images, 100, Reach::Part).unwrap();
+    assert_eq!(bench.merged(), Some([5, 3]));
+}
+
+#[test]
+fn an_image_in_part_waits_for_the_scan() {
+    let mut bench = Bench::shared();
+    bench.knows(A, AFTER_A_GAP);
+    let (dot, after) = (bench.dot(A), cells([5, LEFT_OUT]));
+    assert!(logged(&mut bench.row, &bench.roster, &bench.policy, dot, (None, Some(&after)), 100, Reach::Part).is_none());
+    bench.roster.sites[1].has[1] = false;
+    assert!(logged(&mut bench.row, &bench.roster, &bench.policy, dot, (None, Some(&after)), 100, Reach::Part).is_some());
+}
+
+#[test]
+fn a_write_against_the_direction_is_reverted_or_kept_where_it_is() {
+    for keep in [false, true] {
+        let mut bench = Bench::shared();
+        bench.policy.from_hub[0] = Some(keep);
+        assert_eq!(kinds(&bench.sees(A, Some([5, 2]))), [ConflictKind::AgainstDirection]);
+        assert_eq!((bench.merged(), bench.owed(A).is_none()), (Some([1, 2]), keep));
+        bench.sees(HUB, Some([6, 2]));
+        assert!(bench.owed(A).is_some());
+    }
+}
+
+#[test]
+fn rows_that_come_and_go_at_the_hub_only_are_put_back() {
+    let mut bench = Bench::shared();
+    bench.policy.rows_from_hub = Some(false);
+    bench.sees(A, None);
+    assert_eq!(bench.merged(), Some([1, 2]));
+    assert_eq!(bench.owed(A).unwrap().kind, WriteKind::Insert);
+}
+
+#[test]
+fn a_record_is_read_as_it_was_written() {
+    let mut bench = Bench::shared();
+    bench.sees(A, Some([5, 2]));
+    bench.sees(B, Some([1, 6]));
+    bench.row.transactions = vec![3, 9];
+    assert_eq!(Row::decode(&bench.row.encode(), 2).unwrap(), bench.row);
+    assert_eq!(Row::decode(&bench.row.encode(), 3).unwrap().registers[2], None);
+    bench.sees(HUB, None);
+    assert_eq!(Row::decode(&bench.row.encode(), 2).unwrap(), bench.row);
+    assert!(!Row::exists_in(&bench.row.encode()));
+}
+
+#[test]
+fn no_bytes_make_the_reading_of_a_record_panic() {
+    let mut bench = Bench::shared();
+    bench.sees(A, Some([5, 2]));
+    let record = bench.row.encode();
+    for at in 0..record.len() {
+        let _ = Row::decode(&record[..at], 2);
+        for byte in 0..=u8::MAX {
+            let mut changed = record.clone();
+            changed[at] = byte;
+            let _ = Row::decode(&changed, 2);
+        }
+    }
+    for length in 0..64 {
+        let _ = Row::decode(&vec![0xFF; length], 2);
+    }
+}
