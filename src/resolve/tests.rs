@@ -28,7 +28,7 @@ impl Bench {
     fn shared() -> Bench {
         let mut bench = Bench::new();
         bench.sees(HUB, Some([1, 2]));
-        [A, B].map(|site| bench.delivers(site));
+        [A, B].into_iter().for_each(|site| bench.delivers(site));
         assert!(bench.row.held.is_empty());
         bench
     }
@@ -157,7 +157,9 @@ fn an_update_wins_over_a_delete_where_the_policy_says_so() {
         bench.policy.delete = DeletePolicy::UpdateWins;
         let (deleted, updated) = ((A, None), (B, Some([5, 2])));
         let order = if delete_first { [deleted, updated] } else { [updated, deleted] };
-        order.map(|(site, content)| bench.sees(site, content));
+        for (site, content) in order {
+            bench.sees(site, content);
+        }
         assert_eq!(bench.merged(), Some([5, 2]));
         assert_eq!(bench.owed(A).unwrap().kind, WriteKind::Insert);
     }
@@ -178,10 +180,10 @@ fn each_coming_and_going_is_a_life() {
 fn a_row_is_over_when_every_site_holds_its_delete() {
     let mut bench = Bench::shared();
     bench.sees(A, None);
-    [HUB, B].map(|site| {
+    for site in [HUB, B] {
         assert!(!bench.row.is_over(&bench.roster));
         bench.delivers(site);
-    });
+    }
     assert!(bench.row.is_over(&bench.roster));
 }
 

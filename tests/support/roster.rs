@@ -15,6 +15,7 @@ mod roster_table;
 
 pub use roster_daemon::{Binary, InProcess};
 pub use roster_session::Session;
+#[allow(unused_imports, reason = "each test file uses a part of this")]
 pub use roster_site::{Engine, Place, Site};
 pub use roster_table::{Kind as ColumnKind, Row, Table};
 
