@@ -240,7 +240,7 @@ async fn every_type_is_read_alike_and_written_back() {
         place.sql(TYPES);
         place.sql("CREATE TABLE copy LIKE types");
         let (types, copy) = (place.table(1, "types").await, place.table(2, "copy").await);
-        let mut log = place.log(&[types.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&types)).await;
         let mode = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES'";
         place.sql(&format!("{mode}; INSERT INTO types VALUES {}", type_rows(kind).join(", ")));
         let logged: Vec<_> = log.transaction().await.changes.into_iter().map(|c| (c.key, c.after.unwrap())).collect();
@@ -301,7 +301,7 @@ async fn definitions_that_change_are_told() {
         place.sql("CREATE TABLE other (id INT PRIMARY KEY) ENGINE=InnoDB");
         let users = place.table(1, "users").await;
         let start = place.site.log_end().await.unwrap();
-        let mut log = place.log_from(&[users.clone()], start.clone()).await;
+        let mut log = place.log_from(std::slice::from_ref(&users), start.clone()).await;
         place.sql("INSERT INTO users VALUES (1, 'a', 'a'); TRUNCATE TABLE users; TRUNCATE other; INSERT INTO users VALUES (2, 'b', 'b')");
         assert_eq!(log.transaction().await.changes.len(), 1);
         let emptied = log.find(|item| matches!(item, LogItem::Emptied { .. }).then(|| item.position().cloned().unwrap())).await;
@@ -311,12 +311,12 @@ async fn definitions_that_change_are_told() {
 
         // Described anew, reading goes on behind the change; described as it is now, what was before it is not read.
         let now = place.table(1, "users").await;
-        let mut again = place.log_from(&[now.clone()], altered).await;
+        let mut again = place.log_from(std::slice::from_ref(&now), altered).await;
         assert_eq!(shown_all(&again.transaction().await.changes), ["3: - -> 3|c|4|c"]);
-        let mut old = place.log_from(&[now.clone()], emptied.clone()).await;
+        let mut old = place.log_from(std::slice::from_ref(&now), emptied.clone()).await;
         let at = old.find(|item| matches!(item, LogItem::Altered { .. }).then(|| item.position().cloned().unwrap())).await;
         // The place is before the rows that can't be read.
-        let mut older = place.log_from(&[now.clone()], at.clone()).await;
+        let mut older = place.log_from(std::slice::from_ref(&now), at.clone()).await;
         let same = older.find(|item| matches!(item, LogItem::Altered { .. }).then(|| item.position().cloned().unwrap())).await;
         assert_eq!(same, at);
         place.sql("RENAME TABLE users TO moved; DROP TABLE moved; DROP TABLE other");
@@ -356,8 +356,11 @@ async fn sites_on_one_server_share_a_reader() {
         b.sql(USERS);
         let (of_a, of_b) = (a.table(1, "users").await, b.table(1, "users").await);
         let start = a.site.log_end().await.unwrap();
-        let mut log =
-            Log(a.site.open_log(vec![a.member(&[of_a.clone()], start.clone()), b.member(&[of_b.clone()], start.clone())]).await.unwrap());
+        let mut log = Log(a
+            .site
+            .open_log(vec![a.member(std::slice::from_ref(&of_a), start.clone()), b.member(std::slice::from_ref(&of_b), start.clone())])
+            .await
+            .unwrap());
         let both = format!(
             "START TRANSACTION; INSERT INTO users VALUES (1, 'a', 'a'); INSERT INTO {}.users VALUES (2, 'b', 'b'); COMMIT",
             b.database
@@ -378,8 +381,11 @@ async fn sites_on_one_server_share_a_reader() {
             .await;
         assert_eq!(Some(progress), third.position);
         // One is behind: the other is not told anything twice.
-        let mut log =
-            Log(a.site.open_log(vec![a.member(&[of_a.clone()], third.position.unwrap()), b.member(&[of_b.clone()], start)]).await.unwrap());
+        let mut log = Log(a
+            .site
+            .open_log(vec![a.member(std::slice::from_ref(&of_a), third.position.unwrap()), b.member(std::slice::from_ref(&of_b), start)])
+            .await
+            .unwrap());
         let again = log.transaction().await;
         assert_eq!((again.site, shown_all(&again.changes)), (b.site.id(), vec!["2: - -> 2|b|b".to_owned()]));
         a.sql("DELETE FROM users WHERE uid = 3");
@@ -419,7 +425,7 @@ async fn large_transactions_come_in_parts_and_landings_whole() {
         let place = Place::new(Server::shared(kind), 1).await;
         place.sql("CREATE TABLE t (id INT PRIMARY KEY, x INT) ENGINE=InnoDB; CREATE TABLE digits (d INT) ENGINE=InnoDB; INSERT INTO digits VALUES (0),(1),(2),(3),(4),(5),(6),(7),(8),(9)");
         let t = place.table(1, "t").await;
-        let mut log = place.log(&[t.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&t)).await;
         let fill = "INSERT INTO t SELECT a.d + 10*b.d + 100*c.d + 1000*d.d + 10000*e.d, 0 FROM digits a, digits b, digits c, digits d, digits e WHERE e.d < 5";
         place.sql(fill);
         let (mut rows, mut parts) = (0, 0);
@@ -544,7 +550,7 @@ async fn rows_larger_than_a_packet() {
         let place = Place::new(&server, 1).await;
         place.sql("CREATE TABLE big (id INT PRIMARY KEY, b LONGBLOB, t LONGTEXT) ENGINE=InnoDB");
         let big = place.table(1, "big").await;
-        let mut log = place.log(&[big.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&big)).await;
         let mut writer = writer(&place).await;
         let bytes: Vec<u8> = (0..20u32 << 20).map(|i| ((i * 7) >> 3) as u8).collect();
         let rows = vec![
@@ -575,18 +581,18 @@ async fn a_purged_log_is_lost() {
         place.sql("INSERT INTO users VALUES (1, 'a', 'a'); FLUSH BINARY LOGS; INSERT INTO users VALUES (2, 'b', 'b'); FLUSH BINARY LOGS");
         let last = server.rows("mysql", "SHOW BINARY LOGS").last().unwrap()[0].clone().unwrap();
         server.sql("mysql", &format!("PURGE BINARY LOGS TO '{last}'"));
-        let lost = match place.site.open_log(vec![place.member(&[users.clone()], start)]).await {
+        let lost = match place.site.open_log(vec![place.member(std::slice::from_ref(&users), start)]).await {
             Err(error) => error,
             Ok(mut log) => log.next().await.unwrap_err(),
         };
         assert_eq!(lost.cause, Cause::LogLost, "{lost}");
         // The end is still good, a place beyond it is not.
         let end = place.site.log_end().await.unwrap();
-        let mut log = place.log_from(&[users.clone()], end.clone()).await;
+        let mut log = place.log_from(std::slice::from_ref(&users), end.clone()).await;
         place.sql("DELETE FROM users WHERE uid = 1");
         assert_eq!(log.transaction().await.changes.len(), 1);
         let (head, number) = end.0.rsplit_once(['-', ':']).unwrap();
-        let sign = if kind.is_mariadb() { "-" } else { "-" };
+        let sign = "-";
         let beyond = Position(format!("{head}{sign}{}", number.parse::<u64>().unwrap() + 1000));
         let lost = match place.site.open_log(vec![place.member(&[users], beyond)]).await {
             Err(error) => error,
@@ -603,7 +609,7 @@ async fn compressed_events_and_many_domains() {
         let place = Place::new(&server, 1).await;
         place.sql("CREATE TABLE t (id INT PRIMARY KEY, x TEXT) ENGINE=InnoDB");
         let t = place.table(1, "t").await;
-        let mut log = place.log(&[t.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&t)).await;
         let compress = if kind.is_mariadb() {
             "SET GLOBAL log_bin_compress = ON, GLOBAL log_bin_compress_min_len = 10"
         } else {
@@ -625,7 +631,7 @@ async fn compressed_events_and_many_domains() {
                 [log.transaction().await, log.transaction().await, log.transaction().await].map(|t| t.position.unwrap()).into();
             assert!(positions[2].0.contains("7-") && positions[2].0.contains("3-99-1"), "{}", positions[2]);
             // Resuming in the middle, with domains that the position does not know yet.
-            let mut again = place.log_from(&[t.clone()], positions[0].clone()).await;
+            let mut again = place.log_from(std::slice::from_ref(&t), positions[0].clone()).await;
             let rest = [again.transaction().await, again.transaction().await].map(|t| t.changes[0].key.reveal());
             assert_eq!(rest, ["3", "4"]);
         } else {
@@ -633,7 +639,7 @@ async fn compressed_events_and_many_domains() {
             let tagged = log.transaction().await.position.unwrap();
             assert!(tagged.0.contains(":a_tag:1"), "{tagged}");
             assert_eq!(log.transaction().await.changes[0].key.reveal(), "3");
-            let mut again = place.log_from(&[t.clone()], tagged).await;
+            let mut again = place.log_from(std::slice::from_ref(&t), tagged).await;
             assert_eq!(again.transaction().await.changes[0].key.reveal(), "3");
         }
     }
@@ -708,15 +714,15 @@ async fn a_plain_account_with_the_printed_grants_does_everything() {
         );
         let refused = plain.describe().await.unwrap_err();
         assert_eq!(refused.cause, Cause::Credentials, "{refused}");
-        let grants = plain.grants(&[users.clone()]);
+        let grants = plain.grants(std::slice::from_ref(&users));
         server.sql("mysql", &grants.join(";\n"));
-        let findings = plain.probe(&[users.clone()], None).await.unwrap();
+        let findings = plain.probe(std::slice::from_ref(&users), None).await.unwrap();
         let bad: Vec<_> = findings.iter().filter(|f| f.level == rosterd::sites::Level::Error).collect();
         assert!(bad.is_empty(), "{kind:?}: {bad:#?}");
         plain.prepare(&[]).await.unwrap();
         assert_eq!(plain.describe().await.unwrap().len(), 1);
         let end = plain.log_end().await.unwrap();
-        let mut log = Log(plain.open_log(vec![place.member(&[users.clone()], end.clone())]).await.unwrap());
+        let mut log = Log(plain.open_log(vec![place.member(std::slice::from_ref(&users), end.clone())]).await.unwrap());
         let mut writer = plain.writer(Lane::Control, "plain").await.unwrap();
         assert_eq!(
             writer.apply(&batch(1, vec![user(&users, WriteKind::Insert, 1, "joe")])).await.unwrap(),
@@ -725,7 +731,9 @@ async fn a_plain_account_with_the_printed_grants_does_everything() {
         assert_eq!(log.transaction().await.changes.len(), 1);
         let mut reader = plain.chunk_reader().await.unwrap();
         assert_eq!(reader.chunk(&users, None, 10, 1 << 20).await.unwrap().len(), 1);
-        assert!(plain.probe(&[users.clone()], Some(&end)).await.unwrap().iter().all(|f| f.level != rosterd::sites::Level::Error));
+        assert!(
+            plain.probe(std::slice::from_ref(&users), Some(&end)).await.unwrap().iter().all(|f| f.level != rosterd::sites::Level::Error)
+        );
 
         // A right less, and check says which.
         server.sql(
@@ -735,8 +743,13 @@ async fn a_plain_account_with_the_printed_grants_does_everything() {
                 place.database
             ),
         );
-        let bad: Vec<_> =
-            plain.probe(&[users.clone()], None).await.unwrap().into_iter().filter(|f| f.level == rosterd::sites::Level::Error).collect();
+        let bad: Vec<_> = plain
+            .probe(std::slice::from_ref(&users), None)
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|f| f.level == rosterd::sites::Level::Error)
+            .collect();
         let subjects: Vec<_> = bad.iter().map(|f| f.subject.as_str()).collect();
         assert_eq!(subjects, ["privileges", "log access"], "{kind:?} {bad:#?}");
         plain.dismantle().await.unwrap();
@@ -812,7 +825,7 @@ async fn rates() {
         }
         println!("{kind:?} read behind: {:.2} s after", begin.elapsed().as_secs_f64());
         let begin = std::time::Instant::now();
-        let mut again = place.log_from(&[users.clone()], Position(place.site.log_end().await.unwrap().0)).await;
+        let mut again = place.log_from(std::slice::from_ref(&users), Position(place.site.log_end().await.unwrap().0)).await;
         drop(again.0.acknowledge(place.site.id(), &Position(String::new())).await);
         println!("{kind:?} open log: {:?}", begin.elapsed());
     }
@@ -859,7 +872,7 @@ async fn uuids_of_mariadb() {
         let place = Place::new(Server::shared(kind), 1).await;
         place.sql("CREATE TABLE t (id UUID PRIMARY KEY, n INT) ENGINE=InnoDB");
         let t = place.table(1, "t").await;
-        let mut log = place.log(&[t.clone()]).await;
+        let mut log = place.log(std::slice::from_ref(&t)).await;
         place.sql("INSERT INTO t VALUES ('123e4567-e89b-12d3-a456-426655440000', 1), ('018f4567-e89b-72d3-a456-426655440000', 7), ('123e4567-e89b-42d3-0456-426655440000', 3), \
                    ('00000000-0000-0000-0000-000000000000', 0), ('ffffffff-ffff-ffff-ffff-ffffffffffff', 15), ('123e4567-e89b-62d3-a456-4266554400ab', 6), ('123e4567-e89b-c2d3-a456-4266554400ab', 12), \
                    ('123e4567-e89b-82d3-c456-4266554400ab', 8), ('123e4567-e89b-02d3-8456-4266554400ab', 100)");

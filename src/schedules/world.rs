@@ -136,11 +136,11 @@ impl World {
         let mut made = Vec::new();
         let known = self.is_known(n);
         let lineage = self.history.lineage(before, known, self.clock);
-        for column in 0..WIDTH - 1 {
+        for (column, value) in row.iter_mut().enumerate() {
             if self.plan.has(n)[column + 1] && (before.is_none() || self.random.chance(60.0)) {
                 let small = self.plan.small_values.then(|| self.random.below(3) as i64);
-                row[column] = small.unwrap_or_else(|| self.history.make(n, place, column, before.map(|row| row[column]), lineage));
-                made.push(row[column]);
+                *value = small.unwrap_or_else(|| self.history.make(n, place, column, before.map(|row| row[column]), lineage));
+                made.push(*value);
             }
         }
         (row, made)
