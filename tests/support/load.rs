@@ -127,12 +127,12 @@ impl Writer {
                 let piece = format!("{key}-{turn}");
                 (format!("BEGIN; {count}; INSERT INTO piece VALUES ('{piece}', 'body of {turn}'); COMMIT"), Some(piece), None)
             }
-            3 if turn % 3 == 0 && !self.tally.pieces.is_empty() => {
+            3 if turn.is_multiple_of(3) && !self.tally.pieces.is_empty() => {
                 let gone = self.tally.pieces.first().cloned().unwrap_or_default();
                 (format!("BEGIN; DELETE FROM piece WHERE k = '{gone}'; {count}; COMMIT"), None, Some(gone))
             }
             _ => {
-                let (hot, column) = (turn % HOT_ROWS, if turn % 2 == 0 { "a" } else { "b" });
+                let (hot, column) = (turn % HOT_ROWS, if turn.is_multiple_of(2) { "a" } else { "b" });
                 self.session.try_rows(&format!("UPDATE hot SET {column} = '{key} {turn}' WHERE k = {hot}"))?;
                 return Ok(());
             }
