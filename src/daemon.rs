@@ -139,7 +139,7 @@ impl Daemon {
         if !refused.is_empty() {
             return Err(Failure::Refused(refused.into_iter().map(|finding| (config.sites[0].name.clone(), finding.clone())).collect()));
         }
-        let tables = bind_ledger(&mut ledger, &config, &members, plan)?;
+        let tables = bind_ledger(&mut ledger, &members, plan)?;
         Ok(Arc::new(Daemon {
             ledger: Handle::start(ledger),
             members,
@@ -255,17 +255,11 @@ impl Daemon {
 }
 
 /// Registers the planned tables in the ledger and hands it the policies.
-fn bind_ledger(
-    ledger: &mut Ledger,
-    config: &Config,
-    members: &[Arc<Member>],
-    plan: Plan,
-) -> Result<Vec<(PlannedTable, Arc<Table>)>, Failure> {
+fn bind_ledger(ledger: &mut Ledger, members: &[Arc<Member>], plan: Plan) -> Result<Vec<(PlannedTable, Arc<Table>)>, Failure> {
     let mut by_name: Vec<&Arc<Member>> = members[1..].iter().collect();
     by_name.sort_by_key(|member| &member.config.name);
     let ranks: HashMap<SiteId, u16> =
         std::iter::once(&members[0]).chain(by_name).enumerate().map(|(rank, member)| (member.id, rank as u16)).collect();
-    let _ = config;
     let (mut shared, mut tables) = (Vec::new(), Vec::new());
     for planned in plan.tables {
         let names: Vec<String> = planned.columns.iter().map(|column| column.name.clone()).collect();

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{Job, Limits, Retry, Target, settle, take};
 use crate::capture::follow::now_us;
 use crate::capture::health::Health;
+use crate::capture::lock;
 use crate::capture::reconcile::Failure;
 use crate::ledger::{self, Handle};
 use crate::sites::{Cause, Error, Lane, Outcome, Statement, Writer};
@@ -163,8 +164,4 @@ impl Repeats {
         due.retain(|_, at| *at > now);
         ready
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -13,4 +13,4 @@ pub mod recover;
 mod watch;
 
 pub use intake::{Report, absorb};
-pub use watch::Watch;
+pub use watch::{Watch, lock};

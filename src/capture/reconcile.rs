@@ -1,11 +1,12 @@
 //! The loop that reads a site's tables in chunks: first copy, after a lost log, after a restored backup.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::follow::{Follower, now_us};
+use super::watch::lock;
 use super::{Report, chunk};
 use crate::ledger::{self, Lane, Ledger, Phase};
 use crate::model::{SiteTable, TableId};
@@ -157,8 +158,4 @@ impl Scanner {
         }
         Ok(more)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

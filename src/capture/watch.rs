@@ -1,6 +1,7 @@
 //! What capture watches for at one site: watermarks that somebody waits for, and the chunk that a scan has open.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -52,4 +53,9 @@ impl Watch {
     pub(super) fn collecting(&mut self, table: TableId) -> Option<&mut Chunk> {
         self.chunk.as_mut().filter(|chunk| chunk.table == table && chunk.is_collecting())
     }
+}
+
+/// The mutex's content, also after a thread that held it panicked: what it guards is whole between its operations.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,6 +10,7 @@ use crate::apply::lane::{LaneWorker, Repeats, recover};
 use crate::apply::{Limits, Target, TargetTable, Template, TemplatePiece};
 use crate::capture::follow::{End, Follower, now_us};
 use crate::capture::health::State;
+use crate::capture::lock;
 use crate::capture::reconcile::{self, Scanner};
 use crate::capture::{Watch, recover as lost};
 use crate::config::{AfterApply, AfterApplyPiece, SiteConfig};
@@ -73,10 +74,6 @@ impl Definitions {
     fn pass(&mut self) -> bool {
         !std::mem::take(&mut self.passing).is_empty()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 type Control = Arc<tokio::sync::Mutex<Box<dyn Writer>>>;
