@@ -29,12 +29,13 @@ CREATE TABLE shared_table (
 CREATE TABLE site_table (
     site           INTEGER NOT NULL,
     tbl            INTEGER NOT NULL,
-    mode           TEXT NOT NULL,           -- first, gap, restored
-    phase          TEXT NOT NULL,           -- waiting, scanning, sweeping, tidying, done
+    mode           TEXT NOT NULL,           -- first, gap, restored, accepted, put_back
+    phase          TEXT NOT NULL,           -- waiting, scanning, counting, sweeping, tidying, done
     generation     INTEGER NOT NULL,
     restored       INTEGER NOT NULL,        -- generation by which the site had come back from a backup; 0: it had not
     cursor         BLOB,                    -- key of the last row scanned
     swept          INTEGER NOT NULL DEFAULT 0,
+    missing        INTEGER NOT NULL DEFAULT 0,
     rows_read      INTEGER NOT NULL DEFAULT 0,
     rows_estimated INTEGER NOT NULL DEFAULT 0,
     started_us     INTEGER,

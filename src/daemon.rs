@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use crate::capture::follow::now_us;
 use crate::capture::health::{Health, State};
 use crate::config::{Config, Endpoint, SiteConfig};
-use crate::ledger::{self, Handle, Ledger, Mode, Shared};
+use crate::ledger::{self, FuseLimits, Handle, Ledger, Mode, Shared};
 use crate::model::{SiteId, Table};
 use crate::ops::admin;
 use crate::resolve::{Known, Roster, SiteView};
@@ -274,7 +274,8 @@ fn bind_ledger(ledger: &mut Ledger, members: &[Arc<Member>], plan: Plan) -> Resu
         };
         let roster = Roster { sites: members.iter().map(view).collect() };
         let filter = planned.rule.filter.as_ref().map(|filter| filter.predicate.clone());
-        shared.push(Shared { table: table.clone(), policy: planned.policy(&table), filter, roster });
+        let fuse = FuseLimits { rows: planned.rule.fuse_rows, percent: planned.rule.fuse_percent };
+        shared.push(Shared { table: table.clone(), policy: planned.policy(&table), filter, fuse, roster });
         tables.push((planned, table));
     }
     ledger.bind(shared)?;

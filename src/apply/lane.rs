@@ -134,7 +134,11 @@ pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Wr
         ledger.call(settled).await?;
     }
     // Rows that the last session's lanes had put aside.
-    Ok(ledger.call(|ledger| ledger.rebuild_queues()).await?)
+    let again = |ledger: &mut ledger::Ledger| {
+        ledger.rebuild_queues()?;
+        ledger.bury_waiting()
+    };
+    Ok(ledger.call(again).await?)
 }
 
 /// After-apply statements that are run once more after a while: a request in flight may put an old value back into a cache.

@@ -63,6 +63,7 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
         None => &[],
     };
     ledger.returned(target.site, job.marker);
+    ledger.bury_waiting()?;
     ledger.forget_later(target.site, &job.batch.forget);
     for (at, rejection) in rejected {
         if let Some((id, _)) = job.rows.get(*at) {

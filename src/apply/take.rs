@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use super::{Job, Target};
 use crate::ledger::{Lane as Queue, Ledger, QuarantineKind, Result, RowId};
-use crate::model::{Key, Payload, Refusal, SiteTable, Value, WriteKind, fit};
+use crate::model::{Key, Payload, Refusal, SiteId, SiteTable, Value, WriteKind, fit};
 use crate::mutation;
 use crate::resolve::{Row, Write, owed, sent_row};
 use crate::sites::{Batch, Lane, RowWrite, Statement};
@@ -31,22 +31,19 @@ impl Limits {
 struct Picked {
     id: RowId,
     since: u64,
+    /// Source transactions that the site may not have: those of its rows leave together.
+    transactions: Vec<u64>,
     row: Row,
     write: Write,
     key: Key,
     rows: RowWrite,
 }
 
-impl Picked {
-    fn transactions(&self) -> &[u64] {
-        owed_in(&self.row, self.since)
-    }
-}
-
 /// The source transactions that a site which is owed the row since then may not have: the one that made it so, and later ones.
-fn owed_in(row: &Row, since: u64) -> &[u64] {
-    let later = row.transactions.partition_point(|transaction| *transaction < since);
-    &row.transactions[later.saturating_sub(1)..]
+fn owed_in(row: &Row, site: SiteId) -> Vec<u64> {
+    let Some(held) = row.held(site) else { return Vec::new() };
+    let later = row.transactions.partition_point(|transaction| *transaction < held.since);
+    row.transactions[later.saturating_sub(1)..].to_vec()
 }
 
 /// Takes the next batch for a site out of the ledger's queues; None when nothing can be written there now.
@@ -72,7 +69,7 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, n
         match pick(ledger, target, id, now_us)? {
             Pick::Taken(row) => {
                 bytes += row.rows.columns.iter().map(|(_, value)| value.weight()).sum::<usize>();
-                for transaction in row.transactions().iter().filter(|transaction| closed.insert(**transaction)) {
+                for transaction in row.transactions.iter().filter(|transaction| closed.insert(**transaction)) {
                     companions.extend(ledger.rows_of(*transaction).iter().filter(|id| !met.contains(id)));
                 }
                 picked.push(*row);
@@ -91,10 +88,10 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, n
 
 /// Leaves out rows of source transactions with a row that another batch has in hand: they go when that has been answered.
 fn put_back(ledger: &mut Ledger, target: &Target, picked: &mut Vec<Picked>, mut waiting: HashSet<u64>) -> Result<()> {
-    while let Some(at) = picked.iter().position(|picked| picked.transactions().iter().any(|t| waiting.contains(t))) {
+    while let Some(at) = picked.iter().position(|picked| picked.transactions.iter().any(|t| waiting.contains(t))) {
         let row = picked.swap_remove(at);
         ledger.requeue(target.site, row.id)?;
-        waiting.extend(row.transactions());
+        waiting.extend(row.transactions);
     }
     Ok(())
 }
@@ -131,12 +128,13 @@ fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<
     let sent = ledger.under_way(site).and_then(|under_way| under_way.sent(id));
     let Some(write) = owed(&row, view, sent) else { return Ok(Pick::Nothing) };
     if ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) && !mutation::without("in_hand") {
-        return Ok(Pick::InHand(owed_in(&row, row.held(site).map_or(0, |held| held.since)).to_vec()));
+        return Ok(Pick::InHand(owed_in(&row, site)));
     }
     match row_write(&at_site.table, &key, &row, &write) {
         Ok(rows) => {
             let since = row.held(site).map_or(0, |held| held.since);
-            Ok(Pick::Taken(Box::new(Picked { id, since, row, write, key, rows })))
+            let transactions = owed_in(&row, site);
+            Ok(Pick::Taken(Box::new(Picked { id, since, transactions, row, write, key, rows })))
         }
         Err((column, refusal)) => {
             let name = at_site.table.columns[column].as_ref().map_or("", |c| c.name.as_str());

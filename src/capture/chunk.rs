@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 
-use super::intake::{Report, record};
+use super::fuse;
+use super::intake::{Report, record, stop_site};
 use super::net::overlaid;
 use crate::ledger::{Freshness, Ledger, Mode, Phase, Result};
 use crate::model::{Dot, Image, Key, MarkerId, SiteId, TableId};
 use crate::mutation;
-use crate::resolve;
+use crate::resolve::{self, Observed};
 
 /// A chunk between its watermarks.
 pub struct Chunk {
@@ -68,7 +69,7 @@ pub fn open(ledger: &mut Ledger, site: SiteId, table: TableId, now_us: i64) -> R
             progress.started_us = Some(now_us);
         }
         Phase::Scanning => {}
-        Phase::Sweeping | Phase::Tidying | Phase::Done => return Ok(None),
+        Phase::Counting | Phase::Sweeping | Phase::Tidying | Phase::Done => return Ok(None),
     }
     let after = progress.cursor.clone();
     ledger.set_progress(site, table, progress)?;
@@ -101,8 +102,8 @@ pub(super) fn close(ledger: &mut Ledger, site: SiteId, chunk: Chunk, at_us: i64,
     progress.rows_read += count;
     progress.cursor = cursor.or(progress.cursor);
     if last {
-        progress.phase = Phase::Sweeping;
-        progress.swept = 0;
+        progress.phase = if progress.mode == Mode::Gap { Phase::Counting } else { Phase::Sweeping };
+        (progress.swept, progress.missing) = (0, 0);
     }
     report.scanned += count;
     ledger.set_progress(site, chunk.table, progress)
@@ -113,6 +114,7 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
     let mut progress = ledger.progress(site, table);
     match progress.phase {
         Phase::Sweeping => {}
+        Phase::Counting => return count(ledger, site, table, rows_max, now_us, report),
         Phase::Tidying => return tidy(ledger, site, table, rows_max, now_us),
         Phase::Waiting | Phase::Scanning | Phase::Done => return Ok(false),
     }
@@ -127,6 +129,28 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
     }
     if !more {
         (progress.phase, progress.swept) = (Phase::Tidying, 0);
+    }
+    ledger.set_progress(site, table, progress)?;
+    Ok(true)
+}
+
+/// Counts what the sweep would take as deleted, and asks the fuse.
+fn count(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now_us: i64, report: &mut Report) -> Result<bool> {
+    let mut progress = ledger.progress(site, table);
+    let rows = ledger.slice(table, progress.swept, rows_max)?;
+    let more = rows.len() == rows_max;
+    for (id, _, row) in rows {
+        progress.swept = id.0;
+        let Some(shared) = ledger.shared(table) else { break };
+        let missing = !row.is_seen(shared.roster.site(site)) && row.life.exists() && fuse::is_held(&row, site);
+        progress.missing += u64::from(missing);
+    }
+    if !more {
+        if let Some(why) = fuse::scanned(ledger, table, &progress, progress.missing, now_us)? {
+            stop_site(ledger, site, &why, report)?;
+            return Ok(false);
+        }
+        (progress.phase, progress.swept) = (Phase::Sweeping, 0);
     }
     ledger.set_progress(site, table, progress)?;
     Ok(true)
@@ -169,6 +193,10 @@ fn found(
     let dot = Dot { site, counter: ledger.next_counter(site) };
     let Some(shared) = ledger.shared(table) else { return Ok(()) };
     let at_us = if mode == Mode::First && row.held(site).is_none() { 0 } else { at_us };
+    if content.is_none() && mode == Mode::PutBack {
+        resolve::put_back(&mut row, &shared.roster, site);
+        return record(ledger, site, table, key, id, row, Observed::default(), Freshness::BULK, now_us, report);
+    }
     let observed = resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us);
     record(ledger, site, table, key, id, row, observed, Freshness::BULK, now_us, report)
 }

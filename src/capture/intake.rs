@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use tracing::warn;
+use tracing::{error, warn};
 
-use super::chunk;
+use super::{chunk, fuse};
 use super::net::{Net, net_effect};
 use super::watch::Watch;
 use crate::ledger::{Error, Freshness, Ledger, Mode, Phase, QuarantineKind, Result, RowId};
@@ -41,9 +41,8 @@ pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64
         LogItem::Progress { .. } => {}
         LogItem::Altered { table, .. } => report.altered.push(table),
         LogItem::Emptied { table, .. } => {
-            let why = "all its rows were removed at once (TRUNCATE or DROP) and nothing was deleted elsewhere; `rosterd site resume SITE --accept` \
-                       deletes them everywhere, --reject puts them back";
-            stop(ledger, site, table, why, report)?;
+            let why = fuse::emptied(ledger, table);
+            stop_site(ledger, site, &why, report)?;
         }
         LogItem::Alarm { table, message, .. } => {
             // Whatever it was, comparing the table finds it.
@@ -70,6 +69,13 @@ pub fn stop(ledger: &mut Ledger, site: SiteId, table: TableId, why: &str, report
     Ok(())
 }
 
+/// The fuse has blown: all tables of the site stop until an operator has decided.
+pub(super) fn stop_site(ledger: &mut Ledger, site: SiteId, why: &str, report: &mut Report) -> Result<()> {
+    let name = ledger.site(site).map_or("", |record| record.name.as_str());
+    error!(site = name, "{why}; `rosterd site resume {name} --accept` deletes it everywhere, `--reject` puts it back");
+    ledger.tables_of(site).into_iter().try_for_each(|table| stop(ledger, site, table, why, report))
+}
+
 fn watermark(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, marker: MarkerId, now_us: i64, report: &mut Report) -> Result<()> {
     ledger.marked(site, marker)?;
     if let Some(open) = &mut watch.chunk {
@@ -89,6 +95,11 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
     let Transaction { site, committed_us, origin, changes, .. } = transaction;
     let mut rows = net_effect(changes);
     fill_moved(ledger, site, &mut rows)?;
+    if origin == Origin::Local
+        && let Some(why) = watch.fuse.meet(ledger, site, &rows, committed_us)?
+    {
+        return stop_site(ledger, site, &why, report);
+    }
     for net in &rows {
         if let Some(chunk) = watch.collecting(net.table) {
             chunk.touch(&net.key, net.after.as_ref());
@@ -104,6 +115,7 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
                 ledger.heard(site, *marker)?;
                 report.landings += 1;
                 landing(ledger, site, &payload, &mut rows, committed_us, now_us, report)?;
+                ledger.bury_waiting()?;
             }
             Ok(_) => warn!("a transaction of another ledger was read; it is taken as an application's"),
             Err(_) => warn!("a transaction with a damaged marker was read; it is taken as an application's"),
@@ -163,6 +175,10 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
         return Ok(());
     }
     let (id, mut row) = ledger.load(table, &key)?;
+    if after.is_none() && progress.puts_back() && ledger.shared(table).is_some_and(|shared| !row.is_seen(shared.roster.site(site))) {
+        // Deleted before the scan has come by: it is put back with the others.
+        return Ok(());
+    }
     let after = if mutation::without("fingerprints") { changed_cells(before.as_ref(), after) } else { after };
     let content = after.filter(|after| shared_as(ledger, table, &key, after, &row, site));
     if let Some(content) = &content
@@ -176,7 +192,7 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
     let reach = match progress.phase {
         Phase::Waiting => Reach::Nothing,
         Phase::Scanning => Reach::Part,
-        Phase::Sweeping | Phase::Tidying | Phase::Done => Reach::All,
+        Phase::Counting | Phase::Sweeping | Phase::Tidying | Phase::Done => Reach::All,
     };
     let images = (before.as_deref(), content.as_deref());
     let Some(observed) = resolve::logged(&mut row, &shared.roster, &shared.policy, dot, images, at_us, reach) else { return Ok(()) };

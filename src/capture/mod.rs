@@ -5,6 +5,7 @@
 
 pub mod chunk;
 pub mod follow;
+pub mod fuse;
 pub mod health;
 pub mod intake;
 mod net;

@@ -61,5 +61,6 @@ fn begin_again(ledger: &mut Ledger, site: SiteId, mode: Mode, now_at: &Position,
         ledger.returned(site, marker);
     }
     ledger.rescan(site, mode)?;
+    ledger.bury_waiting()?;
     ledger.advance(site, now_at, None, now_us)
 }

@@ -6,12 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::chunk::Chunk;
+use super::fuse::Fuse;
 use crate::model::{Image, Key, MarkerId, TableId};
 
 #[derive(Default)]
 pub struct Watch {
     waiting: HashMap<MarkerId, oneshot::Sender<()>>,
     pub(super) chunk: Option<Chunk>,
+    pub(super) fuse: Fuse,
 }
 
 impl Watch {

@@ -46,12 +46,19 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 fn overridden(earlier: TableRule, later: TableRule) -> TableRule {
     let mut conflict = earlier.conflict;
     conflict.extend(later.conflict);
+    let mut column_direction = earlier.column_direction;
+    if later.direction.is_some() {
+        // A word for the whole table takes back what an earlier rule said of single columns.
+        column_direction.clear();
+    }
+    column_direction.extend(later.column_direction);
     TableRule {
         name: later.name,
         optional: earlier.optional || later.optional,
         key: later.key.or(earlier.key),
         filter: later.filter.or(earlier.filter),
         direction: later.direction.or(earlier.direction),
+        column_direction,
         exclude: later.exclude.or(earlier.exclude),
         secret: later.secret.or(earlier.secret),
         urgent: later.urgent.or(earlier.urgent),

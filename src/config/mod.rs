@@ -151,7 +151,9 @@ pub struct TableRule {
     pub optional: bool,
     pub key: Option<Vec<String>>,
     pub filter: Option<Filter>,
+    /// Of the table's rows, and of every column that `column_direction` does not name.
     pub direction: Option<Direction>,
+    pub column_direction: BTreeMap<String, Direction>,
     pub exclude: Option<Vec<String>>,
     pub secret: Option<Vec<String>>,
     pub urgent: Option<bool>,
@@ -164,6 +166,12 @@ pub struct TableRule {
     pub references: Option<BTreeMap<String, String>>,
     pub fuse_rows: Option<u64>,
     pub fuse_percent: Option<u8>,
+}
+
+impl TableRule {
+    pub fn direction_of(&self, column: &str) -> Direction {
+        self.column_direction.get(column).copied().or(self.direction).unwrap_or(Direction::Both)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -95,7 +95,7 @@ pub(super) struct RawTable {
     pub optional: Option<bool>,
     pub key: Option<Spanned<Vec<String>>>,
     pub filter: Option<Spanned<String>>,
-    pub direction: Option<Spanned<String>>,
+    pub direction: Option<Spanned<RawDirection>>,
     pub local_writes: Option<Spanned<String>>,
     pub exclude: Option<Spanned<Vec<String>>>,
     pub secret: Option<Spanned<Vec<String>>>,
@@ -110,6 +110,13 @@ pub(super) struct RawTable {
     pub references: Option<BTreeMap<String, Spanned<String>>>,
     pub fuse_rows: Option<Spanned<i64>>,
     pub fuse_percent: Option<Spanned<i64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected \"both\", \"from-hub\" or a table such as { default = \"from-hub\", login = \"both\" }")]
+pub(super) enum RawDirection {
+    All(String),
+    ByColumn(BTreeMap<String, String>),
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use super::after_apply::after_apply;
 use super::error::{Fault, Report};
 use super::filter::filter;
 use super::matching::{is_pattern, rule_for};
-use super::raw::{RawTable, RawUnique};
+use super::raw::{RawDirection, RawTable, RawUnique};
 use super::words::{self, COLUMN_POLICIES, DELETE_POLICIES, DIRECTIONS, INSERT_POLICIES, LOCAL_WRITES, word};
 use super::{ColumnPolicy, Direction, TableRule};
 
@@ -28,11 +28,13 @@ pub(super) fn rule(raw: Spanned<RawTable>, report: &mut Report<'_>) -> Option<Ta
         return None;
     }
     let mut at = Place { name: &place, report };
+    let (direction, column_direction) = at.direction(raw.direction, raw.local_writes);
     let rule = TableRule {
         optional: raw.optional.unwrap_or(false),
         key: at.columns("key", raw.key, true),
         filter: at.read(raw.filter, filter),
-        direction: at.direction(raw.direction, raw.local_writes),
+        direction,
+        column_direction,
         exclude: at.columns("exclude", raw.exclude, false),
         secret: at.columns("secret", raw.secret, false),
         urgent: raw.urgent,
@@ -103,16 +105,36 @@ impl Place<'_, '_> {
         }
     }
 
-    fn direction(&mut self, direction: Option<Spanned<String>>, local_writes: Option<Spanned<String>>) -> Option<Direction> {
-        let span = local_writes.as_ref().map(Spanned::span);
-        let keep = self.read(local_writes, |text| word("local_writes", text, &LOCAL_WRITES));
-        let from_hub = self.read(direction, |text| word("direction", text, &DIRECTIONS));
-        if let (Some(span), None | Some(false)) = (span, from_hub) {
+    /// The table's direction, and those of columns that have their own.
+    fn direction(
+        &mut self,
+        raw: Option<Spanned<RawDirection>>,
+        local_writes: Option<Spanned<String>>,
+    ) -> (Option<Direction>, BTreeMap<String, Direction>) {
+        let writes_span = local_writes.as_ref().map(Spanned::span);
+        let keep = self.read(local_writes, |text| word("local_writes", text, &LOCAL_WRITES)).unwrap_or(false);
+        let span = raw.as_ref().map_or(0..0, Spanned::span);
+        let mut words = match raw.map(Spanned::into_inner) {
+            None => BTreeMap::new(),
+            Some(RawDirection::All(text)) => BTreeMap::from([("default".to_owned(), text)]),
+            Some(RawDirection::ByColumn(words)) => words,
+        };
+        let default = words.remove("default");
+        let mut read = |text: String| {
+            let from_hub = self.check(span.clone(), word("direction", &text, &DIRECTIONS))?;
+            Some(if from_hub { Direction::FromHub { keep } } else { Direction::Both })
+        };
+        let default = default.and_then(&mut read);
+        let by_column: BTreeMap<_, _> = words.into_iter().filter_map(|(column, text)| Some((column, read(text)?))).collect();
+        let from_hub = |direction: &Direction| matches!(direction, Direction::FromHub { .. });
+        if let Some(span) = writes_span
+            && !default.iter().chain(by_column.values()).any(from_hub)
+        {
             let fault =
                 Fault::new("local_writes without direction = \"from-hub\"", "give that direction here too, or take local_writes out");
-            return self.check(span, Err(fault));
+            self.check::<()>(span, Err(fault));
         }
-        from_hub.map(|from_hub| if from_hub { Direction::FromHub { keep: keep.unwrap_or(false) } } else { Direction::Both })
+        (default, by_column)
     }
 
     fn conflict(&mut self, raw: BTreeMap<String, Spanned<String>>) -> BTreeMap<String, ColumnPolicy> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Daemon, Member};
 use crate::capture::follow::now_us;
+use crate::capture::fuse;
 use crate::ledger::{self, Freshness, Ledger, Mode, QuarantineKind};
 use crate::ops::admin::{Operator, Request};
 use crate::ops::history;
@@ -76,12 +77,12 @@ impl Daemon {
             ledger.set_paused(id, false)?;
             let mut stopped = Vec::new();
             for table in ledger.tables_of(id) {
-                if ledger.progress(id, table).stopped.is_none() {
-                    continue;
-                }
+                let Some(why) = ledger.progress(id, table).stopped else { continue };
+                let by_fuse = why.starts_with(fuse::BLOWN);
                 stopped.extend(ledger.shared(table).map(|shared| shared.table.name.clone()));
                 match accept {
-                    Some(true) => ledger.resume(id, table, Mode::Gap)?,
+                    Some(true) => ledger.resume(id, table, Mode::Accepted)?,
+                    Some(false) if by_fuse => ledger.resume(id, table, Mode::PutBack)?,
                     Some(false) => ledger.resume(id, table, Mode::Restored)?,
                     None => {}
                 }

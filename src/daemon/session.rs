@@ -368,8 +368,8 @@ async fn compare_anew(
         }
         match mode {
             Mode::Restored => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
-            Mode::First | Mode::Gap if moved.is_some() => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
-            Mode::First | Mode::Gap => ledger.rescan(id, Mode::Gap)?,
+            _ if moved.is_some() => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
+            _ => ledger.rescan(id, Mode::Gap)?,
         }
         for table in ledger.tables_of(id) {
             if ledger.progress(id, table).stopped.is_some_and(|why| !why.starts_with(DEFINITION)) {
@@ -405,7 +405,8 @@ async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Mar
     let heard = move |ledger: &mut Ledger| {
         let mut kept = ledger.unheard(id);
         kept.extend(ledger.site(id).and_then(|record| record.marked));
-        all.into_iter().filter(|marker| !kept.contains(marker)).try_for_each(|marker| ledger.heard(id, marker))
+        all.into_iter().filter(|marker| !kept.contains(marker)).try_for_each(|marker| ledger.heard(id, marker))?;
+        ledger.caught_up(id)
     };
     Ok(daemon.ledger.call(heard).await?)
 }

@@ -38,6 +38,7 @@ impl Ledger {
         self.queues.remove(&site);
         self.under_way.remove(&site);
         self.heard.remove(&site);
+        self.unheard_before.remove(&site);
         for shared in &mut self.shared {
             shared.roster.sites.retain(|view| view.id != site);
         }
@@ -66,7 +67,7 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ledger::{Shared, TableProgress};
+    use crate::ledger::{FuseLimits, Shared, TableProgress};
     use crate::model::{Column, Dot, Family, Key, Life, Table, Value};
     use crate::resolve::{Held, Known, Register, Roster, Row, SiteView, TablePolicy};
 
@@ -74,17 +75,21 @@ pub(super) mod tests {
         let mut ledger = Ledger::in_memory().unwrap();
         let sites = ledger.register_sites(&["hub", "nj"]).unwrap();
         let (id, _) = ledger.register_table("users", &["uid".into()], &["uid".into()]).unwrap();
+        bind_two(&mut ledger, &sites, id);
+        (ledger, sites, id)
+    }
+
+    pub(in crate::ledger) fn bind_two(ledger: &mut Ledger, sites: &[SiteId], id: TableId) {
         let column = Column { name: "uid".into(), family: Family::Integer, secret: false };
         let table = Arc::new(Table { id, name: "users".into(), key: vec![0], columns: vec![column], urgent: false });
         let view = |id: &SiteId| SiteView { id: *id, rank: id.0, has: vec![true], known: Known::Merged };
         let roster = Roster { sites: sites.iter().map(view).collect() };
-        ledger.bind(vec![Shared { table, policy: TablePolicy::plain(1), filter: None, roster }]).unwrap();
-        for site in &sites {
+        ledger.bind(vec![Shared { table, policy: TablePolicy::plain(1), filter: None, fuse: FuseLimits::default(), roster }]).unwrap();
+        for site in sites {
             let mut progress = TableProgress::first();
             progress.phase = crate::ledger::Phase::Done;
             ledger.set_progress(*site, id, progress).unwrap();
         }
-        (ledger, sites, id)
     }
 
     pub(in crate::ledger) fn held(site: SiteId, life: u32) -> Held {

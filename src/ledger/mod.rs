@@ -35,8 +35,17 @@ pub struct Shared {
     pub table: Arc<Table>,
     pub policy: TablePolicy,
     pub filter: Option<Predicate>,
+    pub fuse: FuseLimits,
     /// The sites that have the table; `known` follows the scans.
     pub roster: Roster,
+}
+
+/// When a table's fuse blows: more deletes than `rows` within a minute, or than `percent` of the table. Both None: never for
+/// deletes one by one; a table that a scan finds empty is always asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FuseLimits {
+    pub rows: Option<u64>,
+    pub percent: Option<u8>,
 }
 
 pub struct Ledger {
@@ -56,6 +65,12 @@ pub struct Ledger {
     order: u64,
     /// Markers heard back, to be removed at the site by its next transaction of ours.
     heard: HashMap<SiteId, BTreeSet<MarkerId>>,
+    /// Sites whose landings of before a restart may not all have been heard.
+    unheard_before: HashSet<SiteId>,
+    /// Tombstones that are kept for a write of ours to be heard only.
+    waiting_tombstones: HashSet<RowId>,
+    /// Some of them may go.
+    may_bury: bool,
     next_marker: i64,
     markers_reserved: i64,
 }

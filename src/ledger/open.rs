@@ -123,11 +123,15 @@ impl Ledger {
             quarantined: HashSet::new(),
             order,
             heard: HashMap::new(),
+            unheard_before: HashSet::new(),
+            waiting_tombstones: HashSet::new(),
+            may_bury: false,
             next_marker: marker,
             markers_reserved: marker,
             db,
         };
         ledger.load_sites()?;
+        ledger.unheard_before = ledger.sites.iter().map(|site| site.id).collect();
         ledger.progress = TableProgress::load_all(&ledger.db)?;
         ledger.load_quarantined()?;
         ledger.load_heard()?;

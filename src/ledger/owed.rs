@@ -157,6 +157,7 @@ impl Ledger {
     pub fn returned(&mut self, site: SiteId, marker: MarkerId) -> Vec<RowId> {
         let Some(under_way) = self.under_way.get_mut(&site) else { return Vec::new() };
         let rows = under_way.batches.remove(&marker).unwrap_or_default();
+        self.may_bury = true;
         for id in &rows {
             if under_way.rows.get(id).is_some_and(|sent| sent.marker == marker) {
                 under_way.rows.remove(id);

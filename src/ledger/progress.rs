@@ -17,6 +17,10 @@ pub enum Mode {
     Gap,
     /// After the site came back from a backup: the ledger wins.
     Restored,
+    /// As after a gap; an operator has accepted that the rows which are missing were deleted.
+    Accepted,
+    /// As after a gap; an operator wants the rows back that are missing.
+    PutBack,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +29,8 @@ pub enum Phase {
     Waiting,
     /// Reading the site's table in key order.
     Scanning,
+    /// The table has been read; the ledger's rows that are missing there are counted, for the fuse.
+    Counting,
     /// The table has been read; the ledger's other rows are gone through.
     Sweeping,
     /// Known; tombstones that had to wait for the scan are dropped.
@@ -41,8 +47,10 @@ pub struct TableProgress {
     pub restored: u32,
     /// Key of the last row that a chunk brought.
     pub cursor: Option<Key>,
-    /// Ledger row that the sweep has come by last.
+    /// Ledger row that the count or the sweep has come by last.
     pub swept: i64,
+    /// Rows counted as missing.
+    pub missing: u64,
     pub rows_read: u64,
     pub rows_estimated: u64,
     pub started_us: Option<i64>,
@@ -64,6 +72,7 @@ impl TableProgress {
             restored: 0,
             cursor: None,
             swept: 0,
+            missing: 0,
             rows_read: 0,
             rows_estimated: 0,
             started_us: None,
@@ -89,19 +98,24 @@ impl TableProgress {
         TableProgress { restored, ..TableProgress::waiting(mode, generation) }
     }
 
+    /// Rows that the site lacks go back there.
+    pub fn puts_back(&self) -> bool {
+        self.mode == Mode::PutBack && self.phase < Phase::Tidying
+    }
+
     pub(super) fn known(&self) -> Known {
         let (generation, restored) = (self.generation, if mutation::without("backup_wins") { 0 } else { self.restored });
         match self.phase {
             Phase::Done | Phase::Tidying => Known::Merged,
             _ if self.mode != Mode::First => Known::Unsure { generation, restored },
-            Phase::Sweeping => Known::Absent { generation, restored },
+            Phase::Counting | Phase::Sweeping => Known::Absent { generation, restored },
             Phase::Waiting | Phase::Scanning => Known::Unknown { generation, restored },
         }
     }
 
     pub(super) fn load_all(db: &Connection) -> Result<HashMap<(SiteId, TableId), TableProgress>> {
         let mut query = db.prepare(
-            "SELECT site, tbl, mode, phase, generation, restored, cursor, swept, rows_read, rows_estimated, started_us, finished_us, stopped FROM site_table",
+            "SELECT site, tbl, mode, phase, generation, restored, cursor, swept, missing, rows_read, rows_estimated, started_us, finished_us, stopped FROM site_table",
         )?;
         let mut rows = query.query([])?;
         let mut all = HashMap::new();
@@ -109,10 +123,13 @@ impl TableProgress {
             let mode = match r.get_ref(2)?.as_str().unwrap_or_default() {
                 "gap" => Mode::Gap,
                 "restored" => Mode::Restored,
+                "accepted" => Mode::Accepted,
+                "put_back" => Mode::PutBack,
                 _ => Mode::First,
             };
             let phase = match r.get_ref(3)?.as_str().unwrap_or_default() {
                 "scanning" => Phase::Scanning,
+                "counting" => Phase::Counting,
                 "sweeping" => Phase::Sweeping,
                 "tidying" => Phase::Tidying,
                 "done" => Phase::Done,
@@ -126,11 +143,12 @@ impl TableProgress {
                 cursor,
                 restored: r.get(5)?,
                 swept: r.get(7)?,
-                rows_read: r.get::<_, i64>(8)? as u64,
-                rows_estimated: r.get::<_, i64>(9)? as u64,
-                started_us: r.get(10)?,
-                finished_us: r.get(11)?,
-                stopped: r.get(12)?,
+                missing: r.get::<_, i64>(8)? as u64,
+                rows_read: r.get::<_, i64>(9)? as u64,
+                rows_estimated: r.get::<_, i64>(10)? as u64,
+                started_us: r.get(11)?,
+                finished_us: r.get(12)?,
+                stopped: r.get(13)?,
             };
             all.insert((SiteId(r.get(0)?), TableId(r.get(1)?)), progress);
         }
@@ -149,10 +167,13 @@ impl Ledger {
             Mode::First => "first",
             Mode::Gap => "gap",
             Mode::Restored => "restored",
+            Mode::Accepted => "accepted",
+            Mode::PutBack => "put_back",
         };
         let phase = match progress.phase {
             Phase::Waiting => "waiting",
             Phase::Scanning => "scanning",
+            Phase::Counting => "counting",
             Phase::Sweeping => "sweeping",
             Phase::Tidying => "tidying",
             Phase::Done => "done",
@@ -163,7 +184,7 @@ impl Ledger {
             w.into_bytes()
         });
         self.db
-            .prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
+            .prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")?
             .execute(params![
                 site.0,
                 table.0,
@@ -173,6 +194,7 @@ impl Ledger {
                 progress.restored,
                 cursor,
                 progress.swept,
+                progress.missing as i64,
                 progress.rows_read as i64,
                 progress.rows_estimated as i64,
                 progress.started_us,

@@ -58,11 +58,13 @@ impl Ledger {
     /// Stores a row's record, drops it when every site holds its delete, and queues it for the sites that are owed it.
     pub fn store(&mut self, table: TableId, key: &Key, id: Option<RowId>, mut row: Row, fresh: Freshness) -> Result<()> {
         let Some(at) = self.shared.iter().position(|shared| shared.table.id == table) else { return Ok(()) };
+        row.lay_to_rest(|site| self.is_sure(site, id));
         row.tidy(&self.shared[at].roster);
         if row.is_over(&self.shared[at].roster) || !row.life.exists() && mutation::without("tombstones") {
             if let Some(id) = id {
                 self.db.prepare_cached("DELETE FROM row WHERE id = ?1")?.execute([id.0])?;
                 self.leave_transactions(id, &row.transactions.clone());
+                self.waiting_tombstones.remove(&id);
             }
             return Ok(());
         }
@@ -104,7 +106,12 @@ impl Ledger {
             (true, None) => Vec::new(),
             (false, _) => std::mem::take(&mut row.transactions),
         };
-        let id = self.write(table, key, id, &row, open)?;
+        // A tombstone that nobody is owed waits for a write of ours to be heard: it is looked at again after a restart.
+        let waits = !row.life.exists() && !open;
+        let id = self.write(table, key, id, &row, open || waits)?;
+        if waits {
+            self.waiting_tombstones.insert(id);
+        }
         self.leave_transactions(id, &left);
         if open && let Some(transaction) = fresh.transaction {
             let rows = self.transactions.entry(transaction).or_default();
@@ -199,6 +206,34 @@ impl Ledger {
         Ok(last)
     }
 
+    /// Whether no write of ours to this row at this site is still to be heard.
+    fn is_sure(&self, site: SiteId, id: Option<RowId>) -> bool {
+        let unheard = id.is_some_and(|id| self.under_way.get(&site).is_some_and(|under_way| under_way.sent(id).is_some()));
+        !unheard && !self.unheard_before.contains(&site)
+    }
+
+    /// Capture has come to where the site's log ended on connecting: what was written there before a restart has been heard.
+    pub fn caught_up(&mut self, site: SiteId) -> Result<()> {
+        self.unheard_before.remove(&site);
+        self.may_bury = true;
+        self.bury_waiting()
+    }
+
+    /// Drops tombstones that waited for a write of ours to be heard, or to be found not committed.
+    pub fn bury_waiting(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.may_bury) {
+            return Ok(());
+        }
+        for id in std::mem::take(&mut self.waiting_tombstones) {
+            if let Some((table, key, row)) = self.load_id(id)?
+                && !row.life.exists()
+            {
+                self.store(table, &key, Some(id), row, Freshness::BULK)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Existing rows of a table in the ledger, tombstones included.
     pub fn count_rows(&self, table: TableId) -> Result<u64> {
         Ok(self.db.query_row("SELECT count(*) FROM row WHERE tbl = ?1", [table.0], |r| r.get::<_, i64>(0))? as u64)
@@ -224,6 +259,9 @@ impl Ledger {
                 let Some(shared) = self.shared.iter().find(|shared| shared.table.id == table) else { continue };
                 let record = r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
                 let row = Row::decode(record, shared.table.columns.len())?;
+                if !row.life.exists() {
+                    self.waiting_tombstones.insert(id);
+                }
                 for transaction in &row.transactions {
                     self.transactions.entry(*transaction).or_default().push(id);
                 }
@@ -247,6 +285,38 @@ mod tests {
     use crate::ledger::forget::tests::{held, ledger_of_two};
     use crate::model::{Dot, Life, Value};
     use crate::resolve::Register;
+
+    /// A delete meets a write of ours that the site's log has not shown yet: with the record gone, the row that it puts there
+    /// would be taken for a new one.
+    #[test]
+    fn a_tombstone_waits_for_what_is_still_to_be_heard() {
+        let (mut ledger, sites, table) = ledger_of_two();
+        let key = Key(vec![Value::Int(1)]);
+        let row = |life: u32, registers| Row { life: Life(life), registers, held: vec![held(sites[1], 0)], transactions: vec![] };
+        let register = Register { value: Value::Int(1), dot: Dot { site: sites[0], counter: 1 }, at_us: 5 };
+        ledger.store(table, &key, None, row(1, vec![Some(register)]), Freshness::LIVE).unwrap();
+        let (id, stored) = ledger.load(table, &key).unwrap();
+        let id = id.unwrap();
+        let write = owed(&stored, ledger.shared(table).unwrap().roster.site(sites[1]), None).unwrap();
+        let marker = ledger.next_marker().unwrap();
+        ledger.send(sites[1], marker, vec![(id, crate::resolve::sent_row(&stored, &write, table, &key))]);
+        ledger.store(table, &key, Some(id), row(2, vec![None]), Freshness::LIVE).unwrap();
+        assert!(ledger.load_id(id).unwrap().is_some(), "the insert that is under way is not told from a new row any more");
+        // The batch turns out not to have been committed.
+        ledger.returned(sites[1], marker);
+        ledger.bury_waiting().unwrap();
+        assert!(ledger.load_id(id).unwrap().is_none());
+
+        ledger.store(table, &key, None, row(2, vec![None]), Freshness::LIVE).unwrap();
+        assert!(ledger.load(table, &key).unwrap().0.is_none());
+        // After a restart nobody knows what was under way, until the site's log has been read to where it ended.
+        let mut ledger = ledger.reopen().unwrap();
+        crate::ledger::forget::tests::bind_two(&mut ledger, &sites, table);
+        ledger.store(table, &key, None, row(2, vec![None]), Freshness::LIVE).unwrap();
+        assert!(ledger.load(table, &key).unwrap().0.is_some());
+        ledger.caught_up(sites[1]).unwrap();
+        assert!(ledger.load(table, &key).unwrap().0.is_none());
+    }
 
     #[test]
     fn a_row_that_comes_after_a_dropped_one_is_not_taken_for_it() {

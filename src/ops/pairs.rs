@@ -14,12 +14,12 @@ pub fn compare(config: &Config, subjects: &mut [Subject], tables: &[(PlannedTabl
         let mut found = Vec::new();
         for from in (0..subjects.len()).filter(|from| *from != to) {
             for (planned, _) in tables {
-                // Where only the hub's rows travel, nothing comes from a client.
-                if from != 0 && matches!(planned.rule.direction, Some(Direction::FromHub { .. })) {
+                // Where only the hub's values travel, nothing comes from a client.
+                if from != 0 && planned.columns.iter().all(|column| planned.rule.direction_of(&column.name) != Direction::Both) {
                     continue;
                 }
                 let (Some(there), Some(here)) = (table(&subjects[from], planned), table(&subjects[to], planned)) else { continue };
-                types(&config.sites[from].name, planned, there, here, &mut found);
+                types((&config.sites[from].name, from == 0), planned, there, here, &mut found);
                 unique(&subjects[from], &subjects[to], planned, there, here, &mut found);
             }
         }
@@ -71,8 +71,11 @@ fn table<'a>(subject: &'a Subject, planned: &PlannedTable) -> Option<&'a Arc<Sit
     subject.bound.iter().find(|bound| bound.table.name == planned.name)
 }
 
-fn types(site: &str, planned: &PlannedTable, there: &SiteTable, here: &SiteTable, found: &mut Vec<Found>) {
+fn types((site, from_hub): (&str, bool), planned: &PlannedTable, there: &SiteTable, here: &SiteTable, found: &mut Vec<Found>) {
     for (at, column) in here.table.columns.iter().enumerate() {
+        if !from_hub && planned.rule.direction_of(&column.name) != Direction::Both {
+            continue;
+        }
         let (Some(from), Some(to)) = (&there.columns[at], &here.columns[at]) else { continue };
         let subject = format!("table {}", planned.name);
         let finding = match compare_types(&from.ty, &to.ty) {

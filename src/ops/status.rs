@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
+use crate::capture::fuse;
 use crate::capture::health::{Figures, State};
 use crate::ledger::{Lane, Ledger, Mode, Phase, Result, SiteRecord, TableProgress};
 use crate::model::SiteId;
@@ -161,7 +162,13 @@ impl Status {
                 SiteState::Paused => news.push(format!("site {} is paused; `rosterd site resume {}` lets it go on", site.name, site.name)),
                 SiteState::Starting | SiteState::CatchingUp | SiteState::Following | SiteState::NotRunning => {}
             }
-            if !site.stopped_tables.is_empty() {
+            if let Some(blown) = site.stopped_tables.iter().find(|stopped| stopped.reason.starts_with(fuse::BLOWN)) {
+                news.push(format!(
+                    "site {name} is stopped, {}; `rosterd site resume {name} --accept` deletes them everywhere, --reject puts them back",
+                    blown.reason,
+                    name = site.name
+                ));
+            } else if !site.stopped_tables.is_empty() {
                 let tables = counted(site.stopped_tables.len() as u64, "table has", "tables have");
                 news.push(format!("{tables} stopped at site {}; see `rosterd site resume --help`", site.name));
             }
@@ -264,17 +271,19 @@ fn scan(table: String, progress: &TableProgress, last_row: i64, now_us: i64) -> 
         Mode::First => "first copy",
         Mode::Gap => "after a gap",
         Mode::Restored => "after a restore",
+        Mode::Accepted => "deletes accepted",
+        Mode::PutBack => "deletes rejected",
     };
     let phase = match progress.phase {
         Phase::Waiting => "waiting",
         Phase::Scanning => "reading",
-        Phase::Sweeping | Phase::Tidying | Phase::Done => "comparing",
+        Phase::Counting | Phase::Sweeping | Phase::Tidying | Phase::Done => "comparing",
     };
     let percent = match progress.phase {
         Phase::Waiting => 0,
         // An estimate is one: a scan that goes on is not complete.
         Phase::Scanning => (read * 100 / estimated.max(1)).min(99) as u8,
-        Phase::Sweeping => (progress.swept.max(0) * 100 / last_row.max(1)).min(99) as u8,
+        Phase::Counting | Phase::Sweeping => (progress.swept.max(0) * 100 / last_row.max(1)).min(99) as u8,
         Phase::Tidying | Phase::Done => 100,
     };
     let took_us = progress.started_us.map_or(0, |started| (now_us - started).max(0)) as u64;

@@ -101,8 +101,12 @@ fn details(site: &SiteStatus, now_us: i64) -> String {
     for scan in &site.scans {
         out += &format!("  {}, {}: {}\n", scan.table, scan.why, progress(scan));
     }
-    for stopped in &site.stopped_tables {
-        out += &format!("  {} stopped: {}\n", stopped.table, stopped.reason);
+    for (at, stopped) in site.stopped_tables.iter().enumerate() {
+        if site.stopped_tables[..at].iter().any(|earlier| earlier.reason == stopped.reason) {
+            continue;
+        }
+        let alike = site.stopped_tables.iter().filter(|other| other.reason == stopped.reason).map(|other| other.table.as_str());
+        out += &format!("  {} stopped: {}\n", alike.collect::<Vec<_>>().join(", "), stopped.reason);
     }
     if let Some(counts) = site.counts.filter(|counts| counts.failed_statements > 0) {
         out += &format!("  {} failed\n", counted(counts.failed_statements, "after-apply statement", "after-apply statements"));

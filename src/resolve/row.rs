@@ -158,15 +158,12 @@ impl Row {
         let (life, registers) = (self.life, &self.registers);
         self.held.retain_mut(|held| {
             let Some(site) = roster.sites.iter().find(|site| site.id == held.site) else { return false };
-            if !held.life.exists() && !life.exists() && !held.apart {
-                // Absent here and everywhere: what comes next at this site is a new life, not an old one's echo.
-                held.life = life;
-            }
             if held.life == life && !held.apart {
-                held.columns.retain(|(c, version)| {
+                held.columns.retain(|(c, _)| {
                     let column = usize::from(*c);
                     let merged = registers[column].as_ref();
-                    site.has[column] && !(version.is_none() && merged.is_none())
+                    // What no site has said anything about is nobody's to differ in: seen again, it is taken as new.
+                    site.has[column] && merged.is_some()
                 });
                 if !life.exists() {
                     held.columns.clear();
@@ -181,6 +178,19 @@ impl Row {
             };
             !merged || needed
         });
+    }
+
+    /// Sites that lack a deleted row hold its delete, when no write of ours to them is still to be heard (`is_sure`): one that
+    /// put the row there would bring an old life's echo, to be told from a new life by this record only.
+    pub fn lay_to_rest(&mut self, is_sure: impl Fn(SiteId) -> bool) {
+        if self.life.exists() {
+            return;
+        }
+        for held in self.held.iter_mut().filter(|held| !held.life.exists() && !held.apart) {
+            if is_sure(held.site) {
+                held.life = self.life;
+            }
+        }
     }
 
     /// Every site holds the delete: the record can go.

@@ -183,3 +183,15 @@ fn restored(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, cont
         None => out,
     }
 }
+
+/// The row is not at `site`, which an operator does not take for a delete: the site is owed it.
+pub fn put_back(row: &mut Row, roster: &Roster, site: SiteId) {
+    let view = roster.site(site);
+    let mut held = row.take_held(site, view.known);
+    held.seen = view.known.generation().unwrap_or(held.seen);
+    held.life = if row.life.exists() { Life(row.life.0 - 1) } else { row.life };
+    held.columns.clear();
+    (held.apart, held.bulk) = (false, true);
+    row.put_held(held);
+    row.tidy(roster);
+}

@@ -41,19 +41,29 @@ impl World {
         if job.rows.len() >= rows_max {
             return;
         }
-        let merged = self.merged();
+        let (merged, had) = (self.merged(), self.had(n));
         let places: HashSet<Place> = job.batch.rows.iter().map(|row| (row.table.table.id.0, number(&row.key.0[0]))).collect();
         for made in &self.history.transactions {
-            // What the transaction wrote that still stands and that the site lacks.
-            let missing = made.iter().filter_map(|value| {
+            // What the transaction wrote that still stands and that the site never had: what it had and is owed again, as
+            // its own writes on top of it were reverted, comes back row by row.
+            let missing = made.iter().filter(|value| !had.contains(*value)).filter_map(|value| {
                 let made = &self.history.values.get(value)?;
                 let stands = merged.get(&made.place).is_some_and(|row| row[made.column] == *value);
                 (stands && owed.get(&made.place)?.contains(&made.column)).then_some(made.place)
             });
-            let missing: HashSet<Place> = missing.collect();
+            let missing: HashSet<Place> = missing.filter(|place| !self.ever_apart.contains(&(n, *place))).collect();
             let taken = missing.intersection(&places).count();
             assert!(taken == 0 || taken == missing.len(), "a source transaction is taken apart: {missing:?} of {places:?}");
         }
+    }
+
+    /// Values that a site has ever had.
+    fn had(&self, n: usize) -> HashSet<i64> {
+        let written = |entry: &Entry| match entry {
+            Entry::Local { changes, .. } | Entry::Landing { changes, .. } => changes.iter().filter_map(|(.., after)| *after).collect(),
+            Entry::Watermark(_) => Vec::new(),
+        };
+        self.sites[n].log.iter().flat_map(written).flatten().collect()
     }
 
     /// What a site had been given before a restart is not written there again.
@@ -163,11 +173,14 @@ impl World {
         }
     }
 
-    pub fn trace_rows(&self) {
-        if !self.traced {
-            return;
-        }
+    /// After every step that may have changed them.
+    pub fn note_rows(&mut self) {
         for (place, (id, row)) in self.ledger_rows() {
+            let apart = row.held.iter().filter(|held| held.apart);
+            self.ever_apart.extend(apart.map(|held| (usize::from(held.site.0) - 1, place)));
+            if !self.traced {
+                continue;
+            }
             let value = |c: usize| row.registers[c].as_ref().map(|r| format!("{}@{}.{}", number(&r.value), r.dot.site.0, r.dot.counter));
             println!("        {place:?} {id:?} life {} {:?} {:?}", row.life.0, value(1), value(2));
             for held in &row.held {

@@ -1,6 +1,6 @@
 //! The sites, the ledger, and the steps that one schedule is made of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::history::History;
@@ -9,7 +9,7 @@ use super::random::Random;
 use super::site::{Entry, Place, Row, RowChange, Site, TABLES, image, key, number, table};
 use crate::apply::{Job, Limits, Retry, Target, TargetTable, settle, take};
 use crate::capture::{Report, Watch, absorb, chunk, recover};
-use crate::ledger::{Ledger, Phase, Shared};
+use crate::ledger::{FuseLimits, Ledger, Phase, Shared};
 use crate::model::*;
 use crate::mutation;
 use crate::resolve::{Known, Roster, SiteView};
@@ -28,6 +28,8 @@ pub struct World {
     pub clock: i64,
     skew: Vec<i64>,
     pub history: History,
+    /// Rows that have stood apart at a site: what came meanwhile is owed late, without the rest of its transaction.
+    pub ever_apart: HashSet<(usize, Place)>,
     pub conflicts: usize,
     pub traced: bool,
 }
@@ -76,6 +78,7 @@ impl World {
             clock: 0,
             skew: (0..plan.sites).map(|_| random.of(&[0, 0, -40, 40])).collect(),
             history: History::new(plan.sites),
+            ever_apart: HashSet::new(),
             conflicts: 0,
             traced: std::env::var("ROSTERD_TRACE").is_ok(),
             random,
@@ -108,7 +111,7 @@ impl World {
             known: Known::Unknown { generation: 1, restored: 0 },
         };
         let roster = Roster { sites: self.workers.iter().enumerate().map(view).collect() };
-        let shared = |id| Shared { table: table(id), policy: self.plan.policy.clone(), filter: None, roster: roster.clone() };
+        let shared = |id| Shared { table: table(id), policy: self.plan.policy.clone(), filter: None, fuse: FuseLimits::default(), roster: roster.clone() };
         self.ledger.bind(TABLES.map(shared).into()).unwrap();
     }
 
@@ -212,7 +215,7 @@ impl World {
         });
         self.conflicts += report.conflicts.len();
         self.workers[n].watch = watch;
-        self.trace_rows();
+        self.note_rows();
         true
     }
 
@@ -249,10 +252,10 @@ impl World {
                     hub_read && self.ledger.progress(site, *table).phase != Phase::Done
                 };
                 let Some(table) = TABLES.into_iter().find(due) else { return false };
-                if self.ledger.progress(site, table).phase >= Phase::Sweeping {
+                if self.ledger.progress(site, table).phase >= Phase::Counting {
                     let rows = self.random.of(&[1, 2, 10]);
                     self.durable(|ledger| chunk::sweep(ledger, site, table, rows, clock, &mut Report::default()));
-                    self.trace_rows();
+                    self.note_rows();
                     return true;
                 }
                 let opened = self.durable(|ledger| chunk::open(ledger, site, table, clock)).unwrap();
@@ -335,6 +338,7 @@ impl World {
                 self.ledger.heard(site, marker).unwrap();
             }
         }
+        self.ledger.caught_up(site).unwrap();
         let waited = !self.workers[n].retry.is_empty();
         let worker = &mut self.workers[n];
         worker.retry.requeue(&mut self.ledger, &worker.target).unwrap();
@@ -382,7 +386,7 @@ impl World {
                 }
                 ledger.heard(site, marker)?;
             }
-            Ok(())
+            ledger.bury_waiting()
         });
     }
 
@@ -411,7 +415,7 @@ impl World {
             true => recover::lost_log(ledger, &mut watch, site, &markers, &now_at, clock).map(|_| ()),
             false => recover::restored(ledger, &mut watch, site, &markers, &now_at, clock),
         });
-        self.trace_rows();
+        self.note_rows();
         let worker = &mut self.workers[n];
         (worker.jobs, worker.scan, worker.retry) = ([None, None], Scan::Idle, Retry::default());
         self.connect(n);

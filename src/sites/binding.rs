@@ -92,6 +92,11 @@ impl Plan {
             let text = format!("its filter names the column {missing}, which is not shared");
             return self.problems.push(Finding::error(subject, text, "correct `filter` or `exclude` in its [[table]]"));
         }
+        let named = rule.conflict.keys().filter(|name| *name != "default").chain(rule.column_direction.keys());
+        if let Some(missing) = named.into_iter().find(|name| !columns.iter().any(|c| c.name == **name) && !excluded.contains(name)) {
+            let text = format!("`conflict` or `direction` names the column {missing}, which the hub's table does not have");
+            return self.problems.push(Finding::error(subject, text, "correct the name in its [[table]]"));
+        }
         self.tables.push(PlannedTable { name, key, columns, rule });
     }
 }
@@ -119,7 +124,11 @@ impl PlannedTable {
         }
         if let Some(Direction::FromHub { keep }) = self.rule.direction {
             policy.rows_from_hub = Some(keep);
-            policy.from_hub.fill(Some(keep));
+        }
+        for (column, of) in table.columns.iter().zip(&mut policy.from_hub) {
+            if let Direction::FromHub { keep } = self.rule.direction_of(&column.name) {
+                *of = Some(keep);
+            }
         }
         let surrogate = table.key.len() == 1 && table.columns[table.key[0]].family == Family::Integer;
         policy.insert = self.rule.insert.unwrap_or(if surrogate { InsertPolicy::Quarantine } else { InsertPolicy::Merge });
