@@ -1,15 +1,19 @@
 //! The conformance table: what each kind of column holds in each engine, and what becomes of it in every other one.
 //!
-//! A test drives every ordered pair of engines `(from, to)` through it, `from` being the hub and an engine being paired
-//! with itself too. For each [`Column`] that both engines have and that `from` may be the hub of, it
+//! `conformance_pairs.rs` drives every ordered pair of engines through it as hub and client, an engine being paired with
+//! itself too. For each [`Column`] that both engines have and that the first may be the hub of, it
 //! 1. runs `Column::first` at a PostgreSQL site, then creates `CREATE TABLE c_<name> (id INT PRIMARY KEY, v <ddl>)` at both
-//!    sites, and `r_<name>` with the same columns at `to`, which is not shared;
-//! 2. inserts each [`Sample`] that `from` has a literal for, with its index as `id`, into `c_<name>` at `from`, on a session
-//!    set up by [`Engine::session`];
-//! 3. waits until the daemon has nothing owed, and then demands of each sample what [`Sample::expect`] says:
+//!    sites, and `r_<name>` with the same columns, which is not shared;
+//! 2. inserts each [`Sample`] that a site has a literal for into `c_<name>` there, on a session set up by
+//!    [`Engine::session`]: once before the daemon starts, for the first copy, and once while it runs, for the log;
+//! 3. waits until the daemon has nothing owed, and then demands of each sample what [`Sample::expect`] says, or from the
+//!    client to the hub [`Sample::expect_at_hub`]:
 //!    - `Arrives(literal)`: the literal, inserted into `r_<name>` at `to`, is [`Engine::same`] as the row in `c_<name>`;
-//!    - `Quarantined`: the row is missing at `to` and quarantined there with a reason that does not hold the value;
+//!    - `Quarantined`: the row is missing at `to` and quarantined there with a reason that does not hold the value. On its
+//!      way to the hub it may be held back at the client instead: what the hub's family has no form for is refused there;
 //!    - `Unreadable`: the row is missing at `to`, and what `from` holds is reported as having no canonical form.
+//!
+//!    Where the sample was inserted, it stays as it was.
 //!
 //! Nothing is named as refused twice: an engine that has no literal for a sample has no place for it in that column.
 #![allow(dead_code, reason = "each test file uses a part of this")]
@@ -99,6 +103,8 @@ pub struct Sample {
     pub label: &'static str,
     literals: [&'static str; 4],
     arrives: Option<[&'static str; 4]>,
+    /// A hub whose family reads more than the column's own, and what arrives there from a client.
+    at_hub: Option<(Engine, &'static str)>,
     canonical: bool,
 }
 
@@ -121,13 +127,18 @@ const fn three(label: &'static str, mysql: &'static str, postgres: &'static str,
 }
 
 const fn each(label: &'static str, literals: [&'static str; 4]) -> Sample {
-    Sample { label, literals, arrives: None, canonical: true }
+    Sample { label, literals, arrives: None, at_hub: None, canonical: true }
 }
 
 impl Sample {
     /// What the value is like where it has arrived, when that is not the literal of that engine.
     const fn arriving(self, literals: [&'static str; 4]) -> Sample {
         Sample { arrives: Some(literals), ..self }
+    }
+
+    /// As the hub, this engine gives the column a family in which a client's value has this form.
+    const fn arriving_at_hub(self, hub: Engine, literal: &'static str) -> Sample {
+        Sample { at_hub: Some((hub, literal)), ..self }
     }
 
     /// The engine that has it holds something that has no canonical form.
@@ -140,7 +151,7 @@ impl Sample {
         Some(self.literals[engine as usize]).filter(|literal| *literal != NO)
     }
 
-    /// What becomes at `to` of the sample that was inserted at `from`. None: `from` can't hold it.
+    /// What becomes at `to` of the sample that was inserted at `from`, which is the hub. None: `from` can't hold it.
     pub fn expect(&self, from: Engine, to: Engine) -> Option<Expected> {
         self.literal(from)?;
         let arrives = self.arrives.unwrap_or(self.literals)[to as usize];
@@ -149,6 +160,13 @@ impl Sample {
             NO => Expected::Quarantined,
             literal => Expected::Arrives(literal),
         })
+    }
+
+    /// What becomes at the hub of the sample that was inserted at the client. None: the client can't hold it.
+    pub fn expect_at_hub(&self, client: Engine, hub: Engine) -> Option<Expected> {
+        let expected = self.expect(client, hub)?;
+        let read = self.at_hub.filter(|(engine, _)| *engine == hub);
+        Some(read.map_or(expected, |(_, literal)| Expected::Arrives(literal)))
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use rosterd::config::Config;
 use rosterd::daemon::Daemon;
+use rosterd::ops::admin::{Operator, Request};
+use rosterd::ops::history::{HeldBack, Quarantine};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -51,6 +53,14 @@ impl InProcess {
         runtime.shutdown_timeout(RUNTIME_STOP_MAX);
         ended.expect("the daemon stops").expect("the daemon does not panic");
         assert!(took < STOP_MAX, "the daemon took {took:?} to stop");
+    }
+
+    /// As `rosterd quarantine list` tells it.
+    #[track_caller]
+    pub fn held_back(&self) -> Vec<HeldBack> {
+        let runtime = self.runtime.as_ref().expect("it runs");
+        let answer = runtime.block_on(self.daemon.answer(Request::Quarantine)).expect("the daemon answers");
+        serde_json::from_value::<Quarantine>(answer).expect("its own format").rows
     }
 
     pub fn situation(&self) -> String {

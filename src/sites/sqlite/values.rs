@@ -134,9 +134,9 @@ pub fn encode(value: &Value, ty: &ColumnType) -> Result<Raw, &'static str> {
         (Value::Decimal(d), _) => number(d.as_str()).ok_or("a decimal number with more digits than SQLite's NUMERIC keeps")?,
         (Value::Text(s), T::Bytes { .. }) => Raw::Blob(s.clone().into_bytes()),
         (Value::Text(s), T::Uuid) if !s.contains('-') => return Err("a UUID without dashes, which SQLite may take for a number"),
-        (Value::Text(s), _) => Raw::Text(storable(s)?.into()),
+        (Value::Text(s), _) => Raw::Text(s.clone().into_bytes()),
         (Value::Bytes(b), T::Text { .. }) => {
-            Raw::Text(storable(std::str::from_utf8(b).map_err(|_| "bytes that are not UTF-8 for a text column")?)?.into())
+            Raw::Text(std::str::from_utf8(b).map_err(|_| "bytes that are not UTF-8 for a text column")?.into())
         }
         (Value::Bytes(b), _) => Raw::Blob(b.clone()),
         (Value::Date(d), _) => Raw::Text(d.to_string().into_bytes()),
@@ -154,11 +154,7 @@ pub fn encode(value: &Value, ty: &ColumnType) -> Result<Raw, &'static str> {
 }
 
 fn unicode(text: &[u8]) -> Result<&str, &'static str> {
-    storable(std::str::from_utf8(text).map_err(|_| "text that is not valid UTF-8")?)
-}
-
-fn storable(text: &str) -> Result<&str, &'static str> {
-    if text.contains('\0') { Err("text with a NUL character") } else { Ok(text) }
+    std::str::from_utf8(text).map_err(|_| "text that is not valid UTF-8")
 }
 
 /// The shortest decimal number that reads back as this double.
@@ -264,9 +260,14 @@ mod tests {
     }
 
     #[test]
+    fn text_is_kept_whole_behind_a_nul() {
+        let value = Value::text("a\0b");
+        assert_eq!(through("VARCHAR(60)", &column_type("VARCHAR(60)", false), &value), Ok(value));
+    }
+
+    #[test]
     fn what_does_not_belong_is_refused() {
         let text = ColumnType::Text { chars_max: None, bytes_max: 9, charset: crate::model::Charset::Unicode };
-        assert!(decode(ValueRef::Text(b"a\0b"), &text).is_err());
         assert!(decode(ValueRef::Text(b"\xff"), &text).is_err());
         assert!(decode(ValueRef::Blob(b"a"), &text).is_err());
         assert!(decode(ValueRef::Text(b"x"), &ColumnType::Int { bits: 64, unsigned: false }).is_err());
