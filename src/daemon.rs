@@ -4,6 +4,7 @@
 //! Sites on one server share a log reader (`readers`). All meet in the ledger's thread. A session that fails is begun anew with
 //! backoff; the others go on.
 
+mod identity;
 mod listen;
 mod operate;
 mod readers;
@@ -106,6 +107,7 @@ pub struct Daemon {
     pub plan: Mutex<Vec<(PlannedTable, Arc<Table>)>>,
     pub started_us: i64,
     readers: Readers,
+    identities: Mutex<identity::Identities>,
     owed: Arc<Notify>,
     progressed: Arc<Notify>,
     stopping: watch::Sender<bool>,
@@ -146,6 +148,7 @@ impl Daemon {
             plan: Mutex::new(tables),
             started_us: now_us(),
             readers: Readers::default(),
+            identities: Mutex::default(),
             owed: Arc::new(Notify::new()),
             progressed: Arc::new(Notify::new()),
             stopping: watch::Sender::new(false),

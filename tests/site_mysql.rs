@@ -8,8 +8,9 @@ mod servers;
 use std::sync::Arc;
 
 use mysql_site::*;
-use rosterd::model::{Cell, LogItem, MarkerId, MarkerKind, Origin, Position, Value, WriteKind, fit};
-use rosterd::sites::{Cause, Lane, Outcome, Piece, Rejection, RowWrite, Statement, Writer};
+use rosterd::config::{Host, TlsMode};
+use rosterd::model::{Cell, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, Value, WriteKind, fit};
+use rosterd::sites::{Cause, Lane, Outcome, Piece, Rejection, RowWrite, Statement, Writer, mysql};
 use servers::{Kind, Server};
 
 /// How many transactions of this database wait for a lock.
@@ -351,6 +352,10 @@ async fn sites_on_one_server_share_a_reader() {
         let server = &Server::start(kind);
         let (a, b) = (Place::new(server, 1).await, Place::new(server, 2).await);
         assert_eq!(a.site.log_key(), b.site.log_key());
+        // A site that asks for TLS does not have its log read through a connection without.
+        let mut encrypted = config(Host::Tcp { name: "127.0.0.1".into(), port: server.port() }, "root", None, &b.database);
+        encrypted.tls.mode = TlsMode::VerifyFull;
+        assert_ne!(a.site.log_key(), mysql::site(SiteId(3), &encrypted, &daemon()).log_key());
         assert_ne!(a.site.identity().await.unwrap(), b.site.identity().await.unwrap());
         a.sql(USERS);
         b.sql(USERS);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::identity::identify;
 use super::{Daemon, Member};
 use crate::apply::lane::{LaneWorker, Repeats, recover};
 use crate::apply::{Limits, Target, TargetTable, Template, TemplatePiece};
@@ -109,12 +110,13 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         member.health.enter(State::Starting);
     }
     let site = &member.site;
+    // Before anything is made there: it may not be the database that it was, or be another site's.
+    let moved = identify(daemon, member).await?;
     let tables = bind(daemon, member, &site.describe().await?).await?;
     site.prepare(&tables).await?;
     let holder =
         format!("rosterd, process {} on {}, state_dir {}", std::process::id(), host_name(), daemon.config.daemon.state_dir.display());
     let mut control = site.writer(Lane::Control, &holder).await?;
-    let moved = identify(daemon, member).await?;
     let mut urgent = site.writer(Lane::Urgent, &holder).await?;
     let mut bulk = site.writer(Lane::Bulk, &holder).await?;
     let target = Arc::new(target(daemon, member, &tables));
@@ -329,27 +331,6 @@ async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position
     Ok(position)
 }
 
-/// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes.
-/// Gives the identity of another one that an operator wants to be compared.
-async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Option<String>, Failure> {
-    let identity = member.site.identity().await?;
-    let id = member.id;
-    let known = daemon.ledger.call(move |ledger| Ok(ledger.site(id).and_then(|site| site.identity.clone()))).await?;
-    match known {
-        Some(known) if known == identity => Ok(None),
-        Some(_) if member.wanted().is_some() => Ok(Some(identity)),
-        Some(_) => Err(other(
-            member,
-            "it is another database than before (moved, restored or replaced); if it holds the same people, `rosterd reconcile` compares it with the ledger",
-            true,
-        )),
-        None => {
-            daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
-            Ok(None)
-        }
-    }
-}
-
 /// An operator wants the site's tables compared with the ledger. Its log goes on where it was, unless it is another one by now.
 async fn compare_anew(
     daemon: &Arc<Daemon>,
@@ -473,7 +454,7 @@ async fn give_up_log(
     Ok(())
 }
 
-fn other(member: &Member, text: &str, stop: bool) -> Failure {
+pub(super) fn other(member: &Member, text: &str, stop: bool) -> Failure {
     Failure::Other { site: member.config.name.clone(), text: text.into(), stop }
 }
 

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::ErrorKind,
     os::unix::{
-        fs::{MetadataExt, chown},
+        fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -66,6 +66,17 @@ impl Folder {
 
     pub fn data(&self) -> PathBuf {
         self.path.join("data")
+    }
+
+    /// A file in the data directory, for the server's eyes only: keys have to be.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.data().join(name);
+        fs::write(&path, text).expect("the data directory can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its owner may");
+        if is_root() {
+            let owner = fs::metadata(self.data()).expect("it exists");
+            chown(&path, Some(owner.uid()), Some(owner.gid())).expect("root may change the owner");
+        }
     }
 
     pub fn log(&self) -> PathBuf {

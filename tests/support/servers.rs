@@ -92,7 +92,16 @@ impl Server {
     /// `-c wal_level=minimal` for PostgreSQL.
     #[track_caller]
     pub fn start_with(kind: Kind, extra: &[&str]) -> Server {
+        Server::start_with_files(kind, extra, &[])
+    }
+
+    /// `files`: name and text of more files in the data directory, where options find them by their names alone.
+    #[track_caller]
+    pub fn start_with_files(kind: Kind, extra: &[&str], files: &[(&str, &str)]) -> Server {
         let folder = Folder::create(kind);
+        for (name, text) in files {
+            folder.write(name, text);
+        }
         let extra = extra.iter().map(|option| option.to_string()).collect();
         let mut server = Server { kind, extra, port: 0, process: None, folder };
         for _ in 0..STARTS_MAX {
@@ -134,6 +143,12 @@ impl Server {
 
     pub fn data(&self) -> PathBuf {
         self.folder.data()
+    }
+
+    /// Replaces a file in the data directory; the server reads it when it is told to.
+    #[track_caller]
+    pub fn write(&self, name: &str, text: &str) {
+        self.folder.write(name, text);
     }
 
     pub fn url(&self, database: &str) -> String {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, OptsBuilder, Row, SslOpts, Value};
 
-use super::errors::certificate_names;
+use super::errors::certificate_name;
 use crate::config::{self, Host, Secret, Tls, TlsMode};
 use crate::model::SiteId;
-use crate::sites::{Cause, Error, Result};
+use crate::sites::{Cause, Error, Result, tls};
 
 /// Alone: strict, no silent changes of zeros and dates. What the server adds by default is left out.
 const SQL_MODE: &str =
@@ -96,7 +96,7 @@ impl Server {
             Ok(session) => session,
             Err(_) => Err(self
                 .error(Cause::Unreachable, format!("{} did not answer within {} s", self.host_text(), self.connect_timeout.as_secs_f64()))
-                .advice("check host, port and firewall; connect_timeout is in [daemon]")),
+                .advice("check host, port and firewall; connect_timeout_ms is in [daemon]")),
         }
     }
 
@@ -107,7 +107,7 @@ impl Server {
         };
         // The driver's own switch for this does not work with rustls: the chain is verified, against a name of the certificate's.
         if self.tls.mode == TlsMode::VerifyCa
-            && let Some(presented) = certificate_names(&error).and_then(|names| names.into_iter().next())
+            && let Some(presented) = certificate_name(&error)
         {
             return Conn::new(self.options(Some(presented))?).await.map_err(|error| self.refused(error));
         }
@@ -133,14 +133,14 @@ impl Server {
     }
 
     fn tls_options(&self, certificate_name: Option<String>) -> Result<Option<SslOpts>> {
-        if self.tls.mode == TlsMode::Off {
+        // The driver makes its own of the same files; what is wrong with them is told in the same words for every engine.
+        if tls::client_config(&self.name, &self.tls)?.is_none() {
             return Ok(None);
         }
-        let roots = match &self.tls.ca_file {
-            Some(file) => vec![self.tls_file(file)?.into()],
-            None => rustls_native_certs::load_native_certs().certs.into_iter().map(|cert| cert.to_vec().into()).collect(),
-        };
-        let mut options = SslOpts::default().with_root_certs(roots).with_disable_built_in_roots(self.tls.ca_file.is_some());
+        let authorities = tls::authorities(&self.name, &self.tls)?;
+        let authorities = authorities.into_iter().map(|certificate| certificate.to_vec().into()).collect();
+        // Those built into the driver would be trusted besides what ca_file or the system names.
+        let mut options = SslOpts::default().with_root_certs(authorities).with_disable_built_in_roots(true);
         if let (Some(cert), Some(key)) = (&self.tls.cert_file, &self.tls.key_file) {
             let identity = ClientIdentity::new(self.tls_file(cert)?.into(), self.tls_file(key)?.into());
             options = options.with_client_identity(Some(identity));

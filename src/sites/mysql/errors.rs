@@ -6,14 +6,15 @@ use mysql_async::{DriverError, Error as DriveError, IoError, ServerError};
 use rustls::CertificateError;
 
 use super::connect::Server;
-use crate::sites::{Cause, Error, MARKER_TABLE, Rejection};
+use crate::config::{Host, TlsMode};
+use crate::sites::{Cause, Error, MARKER_TABLE, Rejection, tls};
 
 impl Server {
     /// A connection that was not opened.
     pub(super) fn refused(&self, error: DriveError) -> Error {
         let host = self.host_text();
         match error {
-            DriveError::Io(IoError::Io(io)) if tls_error(&io).is_none() => {
+            DriveError::Io(IoError::Io(io)) if tls::error_within(&io).is_none() => {
                 self.error(Cause::Unreachable, format!("{host} can't be reached: {io}")).advice("check host, port and firewall").because(io)
             }
             DriveError::Io(error) => self.tls_refused(&host, &error),
@@ -31,12 +32,17 @@ impl Server {
 
     fn tls_refused(&self, host: &str, error: &IoError) -> Error {
         let rustls = match error {
-            IoError::Io(io) => tls_error(io),
+            IoError::Io(io) => tls::error_within(io),
             IoError::Tls(tls) => StdError::source(tls).and_then(|source| source.downcast_ref()),
         };
         let (text, advice) = match rustls {
-            Some(rustls::Error::InvalidCertificate(reason)) => certificate_advice(reason),
-            Some(other) => (other.to_string(), "check tls, ca_file, cert_file and key_file"),
+            // With a name in it, it would have been taken.
+            Some(rustls::Error::InvalidCertificate(reason @ CertificateError::NotValidForNameContext { .. }))
+                if self.tls.mode == TlsMode::VerifyCa =>
+            {
+                (format!("the certificate has no name: {reason}"), "give the server a certificate with a subjectAltName, whatever it is")
+            }
+            Some(error) => tls::explain(error),
             None => (error.to_string(), "check ca_file, cert_file and key_file"),
         };
         self.error(Cause::Tls, format!("TLS with {host} failed: {text}")).advice(advice)
@@ -58,9 +64,26 @@ impl Server {
         let ours = self.error(cause, format!("can't {doing}: {} (error {})", error.message, error.code));
         match cause {
             Cause::Privilege => ours.advice("run the statements that `rosterd grants` prints"),
-            Cause::Credentials => ours.advice("check user and password in the configuration"),
+            Cause::Credentials if error.code == 3159 => {
+                ours.advice("set tls = \"verify-full\" for the site, and ca_file to who signed the server's certificate")
+            }
+            Cause::Credentials => ours.advice(self.credentials_advice()),
             Cause::Missing if error.message.contains(MARKER_TABLE) => ours.advice("`rosterd run` makes it; its account needs CREATE on it"),
             _ => ours,
+        }
+    }
+
+    /// The server tells an account that it does not know from a wrong password no more than from TLS that it misses.
+    fn credentials_advice(&self) -> &'static str {
+        match (&self.host, self.tls.mode, &self.tls.cert_file) {
+            (Host::Socket(_), ..) => "check user and password in the configuration",
+            (_, TlsMode::Off, _) => {
+                "check user and password in the configuration; for an account that requires TLS, set tls = \"verify-full\""
+            }
+            (_, _, None) => {
+                "check user and password in the configuration; for an account that requires a certificate, set cert_file and key_file"
+            }
+            (_, _, Some(_)) => "check user and password in the configuration, and which certificate the account requires",
         }
     }
 
@@ -84,35 +107,25 @@ fn plain(error: &DriveError) -> String {
     }
 }
 
-fn tls_error(io: &std::io::Error) -> Option<&rustls::Error> {
-    io.get_ref()?.downcast_ref()
-}
-
-/// The names of a certificate that is good but for its name.
-pub(super) fn certificate_names(error: &DriveError) -> Option<Vec<String>> {
+/// A name of a certificate that is good but for its name.
+pub(super) fn certificate_name(error: &DriveError) -> Option<String> {
     let DriveError::Io(IoError::Io(io)) = error else { return None };
-    match tls_error(io)? {
+    match tls::error_within(io)? {
         rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) => {
-            Some(presented.iter().filter_map(|name| Some(name.split_once("(\"")?.1.split_once('"')?.0.to_owned())).collect())
+            presented.iter().find_map(|name| name_within(name))
         }
         _ => None,
     }
 }
 
-fn certificate_advice(reason: &CertificateError) -> (String, &'static str) {
-    let text = rustls::Error::InvalidCertificate(reason.clone()).to_string();
-    let advice = match reason {
-        CertificateError::UnknownIssuer => "name the authority's certificate as ca_file",
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "give the server a certificate with this name (subjectAltName), or set tls = \"verify-ca\""
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "renew the server's certificate",
-        CertificateError::Other(_) => {
-            "a self-signed authority can't be the server's certificate itself: let it sign one (MySQL's automatic ones lack a name)"
-        }
-        _ => "check the server's certificate",
-    };
-    (text, advice)
+/// `DnsName("db1.example.net")` and `IpAddress(10.0.0.1)`, as the TLS library shows names; some name that a wildcard covers.
+fn name_within(shown: &str) -> Option<String> {
+    let (kind, name) = shown.strip_suffix(')')?.split_once('(')?;
+    match kind {
+        "DnsName" => Some(name.trim_matches('"').replace('*', "any")),
+        "IpAddress" => Some(name.to_owned()),
+        _ => None,
+    }
 }
 
 /// What an error of the server means for the whole connection or batch; None: it is about one statement.
@@ -231,6 +244,14 @@ mod tests {
         );
         assert_eq!(rejection(&server(1644, "no secret please"), key), Rejection::Data("a trigger refuses it (error 1644)".into()));
         assert_eq!(rejection(&server(1064, "near 'secret'"), key), Rejection::Data("error 1064 (23000)".into()));
+    }
+
+    #[test]
+    fn a_certificates_names_are_read_as_the_library_shows_them() {
+        assert_eq!(name_within("DnsName(\"db1.example.net\")").as_deref(), Some("db1.example.net"));
+        assert_eq!(name_within("DnsName(\"*.example.net\")").as_deref(), Some("any.example.net"));
+        assert_eq!(name_within("IpAddress(10.0.0.1)").as_deref(), Some("10.0.0.1"));
+        assert_eq!(name_within("DirectoryName"), None);
     }
 
     #[test]

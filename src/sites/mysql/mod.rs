@@ -76,7 +76,8 @@ impl Site for MySqlSite {
     }
 
     fn log_key(&self) -> String {
-        format!("mysql {} {}", self.server.host_text(), self.server.user)
+        // With other TLS settings it is another connection: a site's log never goes in the clear because a neighbour's may.
+        format!("mysql {} {} {:?}", self.server.host_text(), self.server.user, self.server.tls)
     }
 
     async fn identity(&self) -> Result<String> {

@@ -132,7 +132,6 @@ impl Connector {
             .dbname(&self.server.database)
             .application_name(APPLICATION)
             .options(settings.join(" "))
-            .connect_timeout(self.timeout)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES)
@@ -143,7 +142,10 @@ impl Connector {
     pub async fn within<T>(&self, doing: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         match tokio::time::timeout(self.timeout, work).await {
             Ok(result) => result,
-            Err(_) => Err(Error::new(Cause::Unreachable, &self.site, format!("{doing}: no answer within {:?}", self.timeout))),
+            Err(_) => {
+                Err(Error::new(Cause::Unreachable, &self.site, format!("{doing}: no answer within {} s", self.timeout.as_secs_f64()))
+                    .advice("check host, port and firewall; connect_timeout_ms is in [daemon]"))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::error::Error as _;
 
-use crate::sites::{Cause, Error, Rejection};
+use crate::sites::{Cause, Error, Rejection, tls};
 
 /// What may be told of an error that the server reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Fault {
 
     pub fn error(&self, site: &str, doing: &str) -> Error {
         let error = Error::new(self.cause(), site, format!("{doing}: {}", self.text()));
-        match advice(self.cause(), &self.code) {
+        match advice(self.cause(), self) {
             Some(advice) => error.advice(advice),
             None => error,
         }
@@ -120,7 +120,7 @@ pub(super) fn from_driver(site: &str, doing: &str, error: tokio_postgres::Error)
     let mut source = error.source();
     while let Some(below) = source {
         if let Some(tls) = tls_error(below) {
-            return tls_refused(site, &tls);
+            return tls_refused(site, doing, tls);
         }
         if let Some(io) = below.downcast_ref::<std::io::Error>() {
             cause = if text.starts_with("error connecting") { Cause::Unreachable } else { Cause::Disconnected };
@@ -141,33 +141,26 @@ pub(super) fn from_driver(site: &str, doing: &str, error: tokio_postgres::Error)
 }
 
 /// The TLS library's error in a chain of errors; I/O errors wrap it.
-pub(super) fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
-    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-        return Some(tls.clone());
-    }
-    error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>().cloned()
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    error.downcast_ref().or_else(|| tls::error_within(error.downcast_ref()?))
 }
 
-pub(super) fn tls_refused(site: &str, error: &rustls::Error) -> Error {
-    use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
-    let advice = match error {
-        rustls::Error::InvalidCertificate(UnknownIssuer) => "set ca_file to the certificate of the authority that signed the server's",
-        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
-            "connect by a name that is in the certificate, or set tls = \"verify-ca\""
-        }
-        rustls::Error::InvalidCertificate(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
-            "the server's certificate is a certificate authority's own: give the server one that the authority signed"
-        }
-        _ => "compare the server's certificate with tls, ca_file, cert_file and key_file",
-    };
-    Error::new(Cause::Tls, site, format!("TLS: {error}")).advice(advice)
+pub(super) fn tls_refused(site: &str, doing: &str, error: &rustls::Error) -> Error {
+    let (text, advice) = tls::explain(error);
+    Error::new(Cause::Tls, site, format!("{doing}: TLS failed: {text}")).advice(advice)
 }
 
-fn advice(cause: Cause, code: &str) -> Option<&'static str> {
-    match (cause, code) {
+fn advice(cause: Cause, fault: &Fault) -> Option<&'static str> {
+    match (cause, fault.code.as_str()) {
         (Cause::Privilege, _) => Some("`rosterd grants` prints the statements that the account needs"),
         (Cause::ReadOnly, _) => Some("the server is a standby or default_transaction_read_only is on: point the site at the primary"),
         (Cause::Full, _) => Some("make room on the server's disk"),
+        (Cause::Credentials, _) if fault.message.ends_with("no encryption") => Some(
+            "set tls = \"verify-full\" for the site, and ca_file to who signed the server's certificate; or permit the account in pg_hba.conf",
+        ),
+        (Cause::Credentials, _) if fault.message.contains("certificate") => {
+            Some("set cert_file and key_file to a certificate for this user that the server's authority (ssl_ca_file) has signed")
+        }
         (Cause::Credentials, _) => Some("check user, password and pg_hba.conf"),
         (Cause::Busy, "53300") => Some("raise max_connections or reserve connections for rosterd"),
         (Cause::Missing, "3D000") => Some("check the database's name in the site's url"),

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::connect::{APPLICATION, Connector, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_RETRIES, Place, SETTINGS};
-use super::errors::{Fault, tls_error, tls_refused};
+use super::errors::{Fault, tls_refused};
 use super::pgoutput::{EPOCH_2000_US, Lsn};
 use crate::sites::{Cause, Error, Result, tls};
 
@@ -241,8 +241,8 @@ impl Replication {
     }
 
     fn broken(&self, doing: &str, error: std::io::Error) -> Error {
-        match tls_error(&error) {
-            Some(tls) => tls_refused(&self.site, &tls),
+        match tls::error_within(&error) {
+            Some(tls) => tls_refused(&self.site, doing, tls),
             None => Error::new(Cause::Disconnected, &self.site, format!("{doing}: {error}")),
         }
     }
@@ -325,8 +325,8 @@ fn keep_alive(stream: &TcpStream) -> std::io::Result<()> {
 async fn encrypted(connector: &Connector, doing: &str, mut stream: Box<dyn Stream>) -> Result<Box<dyn Stream>> {
     let Some(config) = tls::client_config(&connector.site, &connector.tls)? else { return Ok(stream) };
     let site = &connector.site;
-    let broken = |error: std::io::Error| match tls_error(&error) {
-        Some(tls) => tls_refused(site, &tls),
+    let broken = |error: std::io::Error| match tls::error_within(&error) {
+        Some(tls) => tls_refused(site, doing, tls),
         None => Error::new(Cause::Disconnected, site, format!("{doing}: {error}")),
     };
     let Place::Tcp(name, _) = connector.place() else {
