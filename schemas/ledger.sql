@@ -22,7 +22,8 @@ CREATE TABLE shared_table (
     id      INTEGER PRIMARY KEY,            -- never given to another table
     name    TEXT NOT NULL UNIQUE,
     key     TEXT NOT NULL,                  -- JSON list of column names
-    columns TEXT NOT NULL                   -- JSON list; a column's place is its number, for good
+    columns TEXT NOT NULL,                  -- JSON list; a column's place is its number, for good
+    claimed TEXT NOT NULL DEFAULT '[]'      -- JSON list of unique keys: column numbers, whether text is folded
 );
 
 -- How far a site's table is known: absent means not yet.
@@ -53,6 +54,15 @@ CREATE TABLE row (
     UNIQUE (tbl, key)
 );
 CREATE INDEX row_open ON row (id) WHERE open = 1;
+
+-- Who has which value of a unique key: fingerprints of the merged values.
+CREATE TABLE claim (
+    tbl   INTEGER NOT NULL,
+    print INTEGER NOT NULL,
+    row   INTEGER NOT NULL,
+    PRIMARY KEY (tbl, print, row)
+) WITHOUT ROWID;
+CREATE INDEX claim_row ON claim (row);
 
 -- Markers that were heard back and are still in the site's marker table.
 CREATE TABLE heard (

@@ -278,7 +278,7 @@ fn bind_ledger(ledger: &mut Ledger, members: &[Arc<Member>], plan: Plan) -> Resu
         let roster = Roster { sites: members.iter().map(view).collect() };
         let filter = planned.rule.filter.as_ref().map(|filter| filter.predicate.clone());
         let fuse = FuseLimits { rows: planned.rule.fuse_rows, percent: planned.rule.fuse_percent };
-        shared.push(Shared { table: table.clone(), policy: planned.policy(&table), filter, fuse, roster });
+        shared.push(Shared { fuse, ..Shared::new(table.clone(), planned.policy(&table), filter, roster) });
         tables.push((planned, table));
     }
     ledger.bind(shared)?;

@@ -72,8 +72,9 @@ impl LaneWorker {
     async fn take(&self, retry: &Arc<Mutex<Retry>>) -> Result<Option<Job>, Failure> {
         let (target, lane, limits, retry) = (self.target.clone(), self.lane, self.limits, retry.clone());
         let job = self.ledger.call(move |ledger| {
-            lock(&retry).requeue(ledger, &target)?;
-            take(ledger, &target, lane, &limits, now_us())
+            let mut retry = lock(&retry);
+            retry.requeue(ledger, &target, now_us())?;
+            take(ledger, &target, lane, &limits, &retry, now_us())
         });
         Ok(job.await?)
     }

@@ -4,6 +4,7 @@
 //! what its answer means. All decisions are plain functions on the ledger; [`lane`] is the loop around them that talks to the site.
 
 mod after_apply;
+mod aside;
 pub mod lane;
 mod settle;
 mod take;
@@ -36,6 +37,16 @@ pub struct Job {
     pub marker: MarkerId,
     pub rows: Vec<(RowId, SentRow)>,
     pub batch: Batch,
+    /// For each of the batch's first writes, which only move a value of a unique key out of the way, the place of its row in
+    /// `rows`. The writes of `rows` themselves follow.
+    pub aside: Vec<usize>,
     /// Commit time at its source of the latest value of each row, microseconds since 1970; 0: not known.
     pub committed_us: Vec<i64>,
+}
+
+impl Job {
+    /// The place in `rows` of the row that the batch's write `at` is about.
+    pub fn row_of(&self, at: usize) -> usize {
+        self.aside.get(at).copied().unwrap_or_else(|| at - self.aside.len())
+    }
 }

@@ -1,52 +1,74 @@
 //! What a site's answer to a batch means.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Job, Target};
 use crate::ledger::{Ledger, QuarantineKind, Result, RowId};
+use crate::model::TableId;
 use crate::mutation;
 use crate::sites::{Outcome, Rejection};
 
-/// Rows that a site has refused for what may pass by itself: a change of theirs not captured yet, a parent still to come.
+/// Rows that a site has refused for what may pass by itself: a change of theirs not captured yet, a parent still to come, a
+/// value that another row is about to give up.
 #[derive(Default)]
 pub struct Retry {
-    /// When each was refused first, microseconds since 1970.
-    first_us: HashMap<RowId, i64>,
-    /// To be put back into their queue at the next occasion.
-    waiting: Vec<RowId>,
+    rows: HashMap<RowId, Waiting>,
+    /// Tables whose next batch moves values of unique keys aside before it gives them to other rows.
+    pub(super) aside: HashSet<TableId>,
+}
+
+struct Waiting {
+    /// When the site refused it first, microseconds since 1970.
+    first_us: i64,
+    due_us: i64,
+    /// Not put back into its queue yet.
+    waits: bool,
 }
 
 /// How long a row that finds the site other than its log said is tried again before it is held back.
 const ELSEWISE_US_MAX: i64 = 60_000_000;
 /// How long a row whose parent is missing is tried again before it is held back.
 const REFERENCE_US_MAX: i64 = 10_000_000;
+/// How long a row whose value another row has, which is to give it up, is tried again before it is held back.
+const UNIQUE_US_MAX: i64 = 10_000_000;
+/// The waits between tries: as long as it has been tried already, within these bounds. Others are not held up meanwhile.
+const WAIT_US: std::ops::RangeInclusive<i64> = 10_000..=1_000_000;
 
 impl Retry {
+    /// Nothing waits for its next try.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        !self.rows.values().any(|row| row.waits)
     }
 
-    /// Puts the waiting rows back into their queues.
-    pub fn requeue(&mut self, ledger: &mut Ledger, target: &Target) -> Result<()> {
-        for id in std::mem::take(&mut self.waiting) {
-            if mutation::without("requeue") {
-                continue;
+    pub(super) fn waits(&self, id: RowId) -> bool {
+        self.rows.get(&id).is_some_and(|row| row.waits)
+    }
+
+    /// Puts rows whose time has come back into their queues.
+    pub fn requeue(&mut self, ledger: &mut Ledger, target: &Target, now_us: i64) -> Result<()> {
+        for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.waits && row.due_us <= now_us) {
+            row.waits = false;
+            if !mutation::without("requeue") {
+                ledger.requeue(target.site, *id)?;
             }
-            ledger.requeue(target.site, id)?;
         }
         Ok(())
     }
 
     fn again(&mut self, id: RowId, now_us: i64, us_max: i64) -> bool {
-        let first_us = *self.first_us.entry(id).or_insert(now_us);
-        if now_us - first_us > us_max {
-            self.first_us.remove(&id);
+        let row = self.rows.entry(id).or_insert(Waiting { first_us: now_us, due_us: now_us, waits: false });
+        let tried_us = now_us - row.first_us;
+        if tried_us > us_max {
+            self.rows.remove(&id);
             return false;
         }
-        self.waiting.push(id);
+        (row.due_us, row.waits) = (now_us + tried_us.clamp(*WAIT_US.start(), *WAIT_US.end()), true);
         true
     }
 }
+
+/// What an operator can do about two rows with one value.
+pub(super) const RENAME: &str = "give one of the two another one at its site, and this row goes on by itself";
 
 /// The batch has an answer. None: it has not been carried out, for a reason that has nothing to do with its rows.
 pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job, outcome: Option<&Outcome>, now_us: i64) -> Result<()> {
@@ -54,9 +76,10 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
         Some(Outcome::Committed { .. }) => {
             ledger.committed(target.site, job.marker);
             ledger.forgotten(target.site, &job.batch.forget)?;
-            if !retry.first_us.is_empty() {
-                retry.first_us.retain(|id, _| !job.rows.iter().any(|(done, _)| done == id));
+            if !retry.rows.is_empty() {
+                job.rows.iter().for_each(|(done, _)| drop(retry.rows.remove(done)));
             }
+            retry.aside.retain(|table| !job.rows.iter().any(|(_, sent)| sent.table == *table));
             return Ok(());
         }
         Some(Outcome::Rejected(rejected)) => rejected,
@@ -65,7 +88,8 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
     ledger.returned(target.site, job.marker);
     ledger.bury_waiting()?;
     ledger.forget_later(target.site, &job.batch.forget);
-    for (at, rejection) in rejected {
+    let rejected: Vec<(usize, &Rejection)> = rejected.iter().map(|(at, rejection)| (job.row_of(*at), rejection)).collect();
+    for (at, rejection) in &rejected {
         if let Some((id, _)) = job.rows.get(*at) {
             refuse(ledger, target, retry, job, *at, *id, rejection, now_us)?;
         }
@@ -98,7 +122,13 @@ fn refuse(
         Rejection::Reference(constraint) => {
             (QuarantineKind::Reference, format!("foreign key {constraint}: a row that it refers to is missing"))
         }
-        Rejection::Unique(key) => (QuarantineKind::Unique, format!("another row at the site has its value of the unique key {key}")),
+        Rejection::Unique(_) if !ledger.has_rival(id)? && retry.again(id, now_us, UNIQUE_US_MAX) => {
+            retry.aside.insert(job.rows[at].1.table);
+            return Ok(());
+        }
+        Rejection::Unique(key) => {
+            (QuarantineKind::Unique, format!("another row at the site has its value of the unique key {key}; {RENAME}"))
+        }
         Rejection::Data(reason) => (QuarantineKind::Data, reason.clone()),
     };
     let sent = &job.rows[at].1;

@@ -2,11 +2,13 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::{Job, Target};
-use crate::ledger::{Lane as Queue, Ledger, QuarantineKind, Result, RowId};
-use crate::model::{Key, Payload, Refusal, SiteId, SiteTable, Value, WriteKind, fit};
+use super::aside::aside;
+use super::settle::RENAME;
+use super::{Job, Retry, Target};
+use crate::ledger::{Lane as Queue, Ledger, QuarantineKind, Result, RowId, Shared, claim};
+use crate::model::{Key, Payload, Refusal, SharedUnique, SiteId, SiteTable, Value, WriteKind, fit};
 use crate::mutation;
-use crate::resolve::{Row, Write, owed, sent_row};
+use crate::resolve::{Row, Write, claimed, keeps, owed, sent_row, stands_at};
 use crate::sites::{Batch, Lane, RowWrite, Statement};
 
 /// Bounds of one batch.
@@ -47,7 +49,7 @@ fn owed_in(row: &Row, site: SiteId) -> Vec<u64> {
 }
 
 /// Takes the next batch for a site out of the ledger's queues; None when nothing can be written there now.
-pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, now_us: i64) -> Result<Option<Job>> {
+pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, retry: &Retry, now_us: i64) -> Result<Option<Job>> {
     let mut picked: Vec<Picked> = Vec::new();
     let mut met: HashSet<RowId> = HashSet::new();
     let (mut bytes, mut companions) = (0, VecDeque::new());
@@ -66,7 +68,7 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, n
         if !met.insert(id) {
             continue;
         }
-        match pick(ledger, target, id, now_us)? {
+        match pick(ledger, target, retry, id, now_us)? {
             Pick::Taken(row) => {
                 bytes += row.rows.columns.iter().map(|(_, value)| value.weight()).sum::<usize>();
                 for transaction in row.transactions.iter().filter(|transaction| closed.insert(**transaction)) {
@@ -83,7 +85,7 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, n
         return Ok(None);
     }
     picked.sort_by_key(|picked| picked.since);
-    job(ledger, target, picked, limits).map(Some)
+    job(ledger, target, picked, limits, retry).map(Some)
 }
 
 /// Leaves out rows of source transactions with a row that another batch has in hand: they go when that has been answered.
@@ -109,12 +111,13 @@ fn next(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits) -> Op
 
 enum Pick {
     Taken(Box<Picked>),
-    /// The site is owed more of it, and has not answered the batch that it is in; its source transactions wait with it.
+    /// The site is owed more of it, and has not answered the batch that it is in, or has refused it a moment ago; its source
+    /// transactions wait with it.
     InHand(Vec<u64>),
     Nothing,
 }
 
-fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<Pick> {
+fn pick(ledger: &mut Ledger, target: &Target, retry: &Retry, id: RowId, now_us: i64) -> Result<Pick> {
     let site = target.site;
     if ledger.is_quarantined(site, id) {
         return Ok(Pick::Nothing);
@@ -127,8 +130,15 @@ fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<
     let Some(view) = shared.roster.sites.iter().find(|view| view.id == site) else { return Ok(Pick::Nothing) };
     let sent = ledger.under_way(site).and_then(|under_way| under_way.sent(id));
     let Some(write) = owed(&row, view, sent) else { return Ok(Pick::Nothing) };
-    if ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) && !mutation::without("in_hand") {
+    let in_hand = ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) && !mutation::without("in_hand");
+    if in_hand || retry.waits(id) {
         return Ok(Pick::InHand(owed_in(&row, site)));
+    }
+    if rivalled(ledger, shared, site, id, &row, &write)? {
+        let reason = format!("another row has its value of a unique key; {RENAME}");
+        ledger.quarantine(site, id, table, &key, QuarantineKind::Unique, &reason, now_us)?;
+        tracing::warn!(site = target.name, table = at_site.table.name, reason, "a row is held back from this site");
+        return Ok(Pick::Nothing);
     }
     match row_write(&at_site.table, &key, &row, &write) {
         Ok(rows) => {
@@ -144,6 +154,27 @@ fn pick(ledger: &mut Ledger, target: &Target, id: RowId, now_us: i64) -> Result<
             Ok(Pick::Nothing)
         }
     }
+}
+
+/// Another row is at the site, or has more right to be there, with a value that one of the site's unique keys gives to one row only.
+fn rivalled(ledger: &Ledger, shared: &Shared, site: SiteId, id: RowId, row: &Row, write: &Write) -> Result<bool> {
+    let at_site = shared.unique_at.get(&site).map_or(&[][..], Vec::as_slice);
+    let written = |unique: &&SharedUnique| write.columns.iter().any(|(column, _)| unique.columns.contains(column));
+    for unique in at_site.iter().filter(written) {
+        let strictest = shared.unique.iter().find(|strictest| strictest.columns == unique.columns);
+        let Some(print) = strictest.and_then(|strictest| claim(row, strictest)) else { continue };
+        for other in ledger.claimants(shared.table.id, print)?.into_iter().filter(|other| *other != id) {
+            let Some((_, _, rival)) = ledger.load_id(other)? else { continue };
+            if claim(&rival, unique) != claim(row, unique) {
+                continue;
+            }
+            let (Some(ours), Some(theirs)) = (claimed(row, &unique.columns), claimed(&rival, &unique.columns)) else { continue };
+            if stands_at(&rival, site, &unique.columns) || keeps(&theirs, &ours, &shared.roster) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// The row as the site's engine is asked to write it: values fitted to the site's types, or the column that refuses.
@@ -163,7 +194,7 @@ fn row_write(table: &std::sync::Arc<SiteTable>, key: &Key, row: &Row, write: &Wr
     Ok(RowWrite { table: table.clone(), kind: write.kind, key: Key(key_values), columns })
 }
 
-fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limits) -> Result<Job> {
+fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limits, retry: &Retry) -> Result<Job> {
     let marker = ledger.next_marker()?;
     let mut statements: Vec<Statement> = Vec::new();
     let mut seen = HashSet::new();
@@ -187,5 +218,8 @@ fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limit
     let payload = Payload { ledger: ledger.id, rows: rows.iter().map(|(_, sent)| sent.clone()).collect() }.encode();
     let forget = ledger.take_heard(target.site, limits.forget_max);
     ledger.send(target.site, marker, rows.clone());
-    Ok(Job { marker, rows, batch: Batch { marker, payload, forget, rows: writes, statements }, committed_us })
+    let moves = !retry.aside.is_empty() && writes.iter().any(|write| retry.aside.contains(&write.table.table.id));
+    let (aside, mut first) = if moves { aside(&writes, marker) } else { Default::default() };
+    first.extend(writes);
+    Ok(Job { marker, rows, batch: Batch { marker, payload, forget, rows: first, statements }, aside, committed_us })
 }

@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::fuse;
 use super::intake::{Report, record, stop_site};
 use super::net::overlaid;
+use super::{clash, fuse};
 use crate::ledger::{Freshness, Ledger, Mode, Phase, Result};
 use crate::model::{Dot, Image, Key, MarkerId, SiteId, TableId};
 use crate::mutation;
@@ -131,6 +131,8 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
         (progress.phase, progress.swept) = (Phase::Tidying, 0);
     }
     ledger.set_progress(site, table, progress)?;
+    let claims = if more { ledger.take_new_claims() } else { ledger.shared_claims(table)? };
+    clash::settle(ledger, &claims, now_us, report)?;
     Ok(true)
 }
 

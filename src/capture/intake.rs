@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tracing::{error, warn};
 
-use super::{chunk, fuse};
 use super::net::{Net, net_effect};
 use super::watch::Watch;
+use super::{chunk, clash, fuse};
 use crate::ledger::{Error, Freshness, Ledger, Mode, Phase, QuarantineKind, Result, RowId};
 use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SiteId, TableId, Transaction};
 use crate::mutation;
@@ -52,6 +52,8 @@ pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64
             ledger.rescan_table(site, table, Mode::Gap)?;
         }
     }
+    let claims = ledger.take_new_claims();
+    clash::settle(ledger, &claims, now_us, report)?;
     if let Some(position) = position {
         ledger.advance(site, &position, committed_us, now_us)?;
     }

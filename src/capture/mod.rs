@@ -4,6 +4,7 @@
 //! functions on the ledger. [`follow`] and [`reconcile`] are the loops around them that talk to the site.
 
 pub mod chunk;
+mod clash;
 pub mod follow;
 pub mod fuse;
 pub mod health;

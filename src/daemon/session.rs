@@ -265,8 +265,7 @@ async fn bind(daemon: &Arc<Daemon>, member: &Arc<Member>, descriptions: &[TableD
             Err(finding) => unfit.push((table.id, format!("{DEFINITION}{}; {}", finding.text, finding.remedy.unwrap_or_default()))),
         }
     }
-    let (id, fit): (_, Vec<_>) =
-        (member.id, tables.iter().map(|t| (t.table.id, t.columns.iter().map(Option::is_some).collect())).collect());
+    let (id, fit): (_, Vec<_>) = (member.id, tables.clone());
     let stopped = daemon.ledger.call(move |ledger| settle_definitions(ledger, id, fit, unfit)).await?;
     let stopped: Vec<_> =
         stopped.into_iter().filter_map(|(table, why)| Some((planned.iter().find(|(_, t)| t.id == table)?.1.name.clone(), why))).collect();
@@ -282,11 +281,13 @@ const DEFINITION: &str = "its definition does not fit: ";
 fn settle_definitions(
     ledger: &mut Ledger,
     site: SiteId,
-    fit: Vec<(TableId, Vec<bool>)>,
+    fit: Vec<Arc<SiteTable>>,
     unfit: Vec<(TableId, String)>,
 ) -> ledger::Result<Vec<(TableId, String)>> {
-    for (table, has) in fit {
-        ledger.set_columns(site, table, has);
+    for fitting in fit {
+        let table = fitting.table.id;
+        ledger.set_columns(site, table, fitting.columns.iter().map(Option::is_some).collect());
+        ledger.set_unique(site, table, fitting.shared_unique())?;
         let progress = ledger.progress(site, table);
         if progress.stopped.as_ref().is_some_and(|why| why.starts_with(DEFINITION)) {
             ledger.resume(site, table, Mode::Gap)?;

@@ -67,7 +67,7 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ledger::{FuseLimits, Shared, TableProgress};
+    use crate::ledger::{Shared, TableProgress};
     use crate::model::{Column, Dot, Family, Key, Life, Table, Value};
     use crate::resolve::{Held, Known, Register, Roster, Row, SiteView, TablePolicy};
 
@@ -84,7 +84,7 @@ pub(super) mod tests {
         let table = Arc::new(Table { id, name: "users".into(), key: vec![0], columns: vec![column], urgent: false });
         let view = |id: &SiteId| SiteView { id: *id, rank: id.0, has: vec![true], known: Known::Merged };
         let roster = Roster { sites: sites.iter().map(view).collect() };
-        ledger.bind(vec![Shared { table, policy: TablePolicy::plain(1), filter: None, fuse: FuseLimits::default(), roster }]).unwrap();
+        ledger.bind(vec![Shared::new(table, TablePolicy::plain(1), None, roster)]).unwrap();
         for site in sites {
             let mut progress = TableProgress::first();
             progress.phase = crate::ledger::Phase::Done;

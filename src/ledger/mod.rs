@@ -3,6 +3,7 @@
 //! Everything that one captured batch changes is one transaction here. Beside the file the ledger keeps what can be told
 //! from it again after a restart: the queues of owed rows, and what is under way to the sites.
 
+mod claims;
 mod error;
 mod forget;
 mod history;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+pub use claims::{Claim, claim};
 pub use error::{Error, Result};
 pub use history::{ConflictRecord, QuarantineKind, QuarantineRecord};
 pub use open::{FORMAT, SiteRecord};
@@ -27,7 +29,7 @@ pub use progress::{Mode, Phase, TableProgress};
 pub use rows::{Freshness, RowId};
 pub use thread::Handle;
 
-use crate::model::{Key, MarkerId, Predicate, SiteId, Table, TableId};
+use crate::model::{Key, MarkerId, Predicate, SharedUnique, SiteId, Table, TableId};
 use crate::resolve::{Roster, TablePolicy};
 
 /// A shared table as the ledger works with it.
@@ -38,6 +40,9 @@ pub struct Shared {
     pub fuse: FuseLimits,
     /// The sites that have the table; `known` follows the scans.
     pub roster: Roster,
+    /// Unique keys beside the table's own that some site has over shared columns, each as the strictest site has it.
+    pub unique: Vec<SharedUnique>,
+    pub unique_at: HashMap<SiteId, Vec<SharedUnique>>,
 }
 
 /// When a table's fuse blows: more deletes than `rows` within a minute, or than `percent` of the table. Both None: never for
@@ -71,8 +76,15 @@ pub struct Ledger {
     waiting_tombstones: HashSet<RowId>,
     /// Some of them may go.
     may_bury: bool,
+    new_claims: Vec<Claim>,
     next_marker: i64,
     markers_reserved: i64,
+}
+
+impl Shared {
+    pub fn new(table: Arc<Table>, policy: TablePolicy, filter: Option<Predicate>, roster: Roster) -> Shared {
+        Shared { table, policy, filter, fuse: FuseLimits::default(), roster, unique: Vec::new(), unique_at: HashMap::new() }
+    }
 }
 
 impl Ledger {

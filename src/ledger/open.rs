@@ -126,6 +126,7 @@ impl Ledger {
             unheard_before: HashSet::new(),
             waiting_tombstones: HashSet::new(),
             may_bury: false,
+            new_claims: Vec::new(),
             next_marker: marker,
             markers_reserved: marker,
             db,
@@ -216,6 +217,7 @@ impl Ledger {
             self.queues.entry(site.id).or_default();
             self.under_way.entry(site.id).or_default();
         }
+        self.load_claimed()?;
         self.refresh_known();
         self.rebuild_queues()
     }
@@ -298,6 +300,7 @@ impl Ledger {
         self.progress = TableProgress::load_all(&self.db)?;
         self.load_quarantined()?;
         self.load_heard()?;
+        self.new_claims.clear();
         self.refresh_known();
         self.rebuild_queues()
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Error, FuseLimits, Ledger, Result, Shared};
+use super::{Error, Ledger, Result, Shared};
 use crate::config::{self, TableRule};
 use crate::model::{Column, Family, Key, Reader, SiteId, Table, TableId, Value};
 use crate::resolve::{Known, Roster, Row, SiteView, TablePolicy};
@@ -43,7 +43,7 @@ impl Ledger {
             let table = Arc::new(self.table_of(&registered, &rule)?);
             let policy = TablePolicy::plain(table.columns.len());
             let filter = rule.filter.map(|filter| filter.predicate);
-            shared.push(Shared { table, policy, filter, fuse: FuseLimits::default(), roster });
+            shared.push(Shared::new(table, policy, filter, roster));
         }
         self.bind(shared)
     }

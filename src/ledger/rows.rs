@@ -62,6 +62,7 @@ impl Ledger {
         row.tidy(&self.shared[at].roster);
         if row.is_over(&self.shared[at].roster) || !row.life.exists() && mutation::without("tombstones") {
             if let Some(id) = id {
+                self.reclaim(table, id, &row)?;
                 self.db.prepare_cached("DELETE FROM row WHERE id = ?1")?.execute([id.0])?;
                 self.leave_transactions(id, &row.transactions.clone());
                 self.waiting_tombstones.remove(&id);
@@ -109,6 +110,7 @@ impl Ledger {
         // A tombstone that nobody is owed waits for a write of ours to be heard: it is looked at again after a restart.
         let waits = !row.life.exists() && !open;
         let id = self.write(table, key, id, &row, open || waits)?;
+        self.reclaim(table, id, &row)?;
         if waits {
             self.waiting_tombstones.insert(id);
         }

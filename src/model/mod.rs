@@ -27,6 +27,6 @@ pub use compare::compare_types;
 pub use convert::{canonical, fit, read};
 pub use marker::{MarkerId, MarkerKind, Payload, SentRow, WriteKind};
 pub use predicate::{Comparison, Operand, Predicate};
-pub use table::{Column, ForeignKey, SiteColumn, SiteTable, Table, TableId, UniqueKey};
+pub use table::{Column, ForeignKey, SharedUnique, SiteColumn, SiteTable, Table, TableId, UniqueKey, folded};
 pub use value::{Date, DateTime, Decimal, Key, Value};
 pub use version::{Dot, Fingerprint, Life, SiteId, fingerprint};

@@ -76,3 +76,41 @@ pub struct ForeignKey {
     /// Deletes or changes children by itself (CASCADE, SET NULL, SET DEFAULT).
     pub cascades: bool,
 }
+
+/// A unique key beside the table's own whose columns are all shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedUnique {
+    /// Column numbers, ascending.
+    pub columns: Vec<usize>,
+    /// Compares text by its folded form: see [`folded`].
+    pub folds: bool,
+    /// Characters that its last text column holds at most; None: any number, as far as is known.
+    pub chars_max: Option<usize>,
+}
+
+/// Text as the engines' case-insensitive collations compare it, or more alike: without letter case, accents and trailing spaces.
+pub fn folded(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    use unicode_normalization::char::is_combining_mark;
+    text.trim_end_matches(' ').nfd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase).collect()
+}
+
+impl SiteTable {
+    /// The site's unique keys whose columns are all shared, its own key excepted.
+    pub fn shared_unique(&self) -> Vec<SharedUnique> {
+        let number = |name: &String| self.columns.iter().position(|column| column.as_ref().is_some_and(|column| column.name == *name));
+        let chars = |column: &usize| match self.columns[*column].as_ref()?.ty {
+            ColumnType::Char { chars, .. } => Some(Some(chars as usize)),
+            ColumnType::Text { chars_max, .. } => Some(chars_max.map(|chars| chars as usize)),
+            _ => None,
+        };
+        let shared = |unique: &UniqueKey| {
+            let mut columns = unique.columns.iter().map(number).collect::<Option<Vec<_>>>()?;
+            columns.sort_unstable();
+            let is_key = columns.len() == self.table.key.len() && columns.iter().all(|column| self.table.key.contains(column));
+            let chars_max = columns.iter().rev().find_map(chars).flatten();
+            (!is_key).then_some(SharedUnique { columns, folds: unique.case_insensitive, chars_max })
+        };
+        self.unique.iter().filter_map(shared).collect()
+    }
+}

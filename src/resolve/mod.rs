@@ -5,6 +5,7 @@
 //! is seen for the first time or after a gap ([`scan`]), one of our own writes is read back ([`landed`]), and a site asks what it
 //! is owed ([`owed`]).
 
+mod clash;
 mod landed;
 mod observe;
 mod owed;
@@ -14,6 +15,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+pub use clash::{claimed, keeps, other_name, rename, stands_at};
 pub use landed::landed;
 pub use observe::{Conflict, ConflictKind, Observed, observe};
 pub use owed::{Write, owed, sent_row};

@@ -35,6 +35,8 @@ pub enum ConflictKind {
     RestoredDiffers,
     /// A client wrote what belongs to the hub.
     AgainstDirection,
+    /// Two rows have one value of a unique key.
+    MultipleUniqueConflicts,
 }
 
 impl ConflictKind {
@@ -47,6 +49,7 @@ impl ConflictKind {
             ConflictKind::InitialDiffers => "initial_differs",
             ConflictKind::RestoredDiffers => "restored_differs",
             ConflictKind::AgainstDirection => "against_direction",
+            ConflictKind::MultipleUniqueConflicts => "multiple_unique_conflicts",
         }
     }
 }
@@ -130,7 +133,7 @@ impl Seen<'_> {
         if held.life <= self.row.life {
             return held;
         }
-        self.row.spell_out(self.roster, self.dot.site);
+        self.row.spell_out(self.roster, Some(self.dot.site));
         let other = unseen.first().map(|(column, _)| self.writer_of(*column));
         match (other, self.policy.delete) {
             (Some(other), DeletePolicy::UpdateWins) => {
@@ -186,14 +189,14 @@ impl Seen<'_> {
             }
         }
         if new_life {
-            self.row.spell_out(self.roster, self.dot.site);
+            self.row.spell_out(self.roster, Some(self.dot.site));
             self.row.begin_life(held.life);
         } else if held.life < self.row.life {
             return self.of_an_older_life(held, content, &changed);
         } else if fresh && self.policy.insert == InsertPolicy::Quarantine && self.differs(&changed) {
             return self.another_person(held, &changed);
         }
-        self.row.spell_out(self.roster, self.dot.site);
+        self.row.spell_out(self.roster, Some(self.dot.site));
         for (column, value) in changed {
             self.column(&mut held, column, value, fresh);
         }
@@ -247,7 +250,7 @@ impl Seen<'_> {
         let whole = self.roster.site(self.dot.site).is_whole(content);
         if self.policy.delete == DeletePolicy::UpdateWins && !self.row.life.exists() && whole {
             let mut held = held;
-            self.row.spell_out(self.roster, self.dot.site);
+            self.row.spell_out(self.roster, Some(self.dot.site));
             self.row.begin_life(self.row.life.next());
             held.life = self.row.life;
             held.columns.clear();

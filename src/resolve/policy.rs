@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::Register;
-use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy};
+use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy, UniquePolicy};
 use crate::model::{Cell, SiteId};
 
 /// One site as the merge of one table sees it.
@@ -71,7 +71,7 @@ impl Roster {
     }
 
     /// A removed site's dots outlive it; its rank is the lowest.
-    fn rank(&self, id: SiteId) -> u16 {
+    pub(super) fn rank(&self, id: SiteId) -> u16 {
         self.sites.iter().find(|site| site.id == id).map_or(u16::MAX, |site| site.rank)
     }
 }
@@ -87,6 +87,8 @@ pub struct TablePolicy {
     pub delete: DeletePolicy,
     pub insert: InsertPolicy,
     pub initial: InitialPolicy,
+    /// Two rows with one value of another unique key.
+    pub unique: UniquePolicy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +109,7 @@ impl TablePolicy {
             delete: DeletePolicy::DeleteWins,
             insert: InsertPolicy::Merge,
             initial: InitialPolicy::Hub,
+            unique: UniquePolicy::Quarantine,
         }
     }
 }

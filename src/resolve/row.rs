@@ -143,9 +143,9 @@ impl Row {
     }
 
     /// Gives every site but `except` that has no entry the one that its absence means, before the merged row changes.
-    pub(super) fn spell_out(&mut self, roster: &Roster, except: SiteId) {
+    pub(super) fn spell_out(&mut self, roster: &Roster, except: Option<SiteId>) {
         for site in &roster.sites {
-            if site.id == except || self.held(site.id).is_some() || matches!(site.known, Known::Unknown { .. }) {
+            if Some(site.id) == except || self.held(site.id).is_some() || matches!(site.known, Known::Unknown { .. }) {
                 continue;
             }
             let held = self.take_held(site.id, site.known);

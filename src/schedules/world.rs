@@ -9,13 +9,15 @@ use super::random::Random;
 use super::site::{Entry, Place, Row, RowChange, Site, TABLES, image, key, number, table};
 use crate::apply::{Job, Limits, Retry, Target, TargetTable, settle, take};
 use crate::capture::{Report, Watch, absorb, chunk, recover};
-use crate::ledger::{FuseLimits, Ledger, Phase, Shared};
+use crate::ledger::{Ledger, Phase, Shared};
 use crate::model::*;
 use crate::mutation;
 use crate::resolve::{Known, Roster, SiteView};
 use crate::sites::{Lane, Outcome, Rejection};
 
 const KEYS: [i64; 3] = [1, 2, 3];
+/// What a step takes of the time that rows wait for their next try.
+const TICK_US: i64 = 20_000;
 const LANES: [Lane; 2] = [Lane::Urgent, Lane::Bulk];
 
 pub struct World {
@@ -111,7 +113,7 @@ impl World {
             known: Known::Unknown { generation: 1, restored: 0 },
         };
         let roster = Roster { sites: self.workers.iter().enumerate().map(view).collect() };
-        let shared = |id| Shared { table: table(id), policy: self.plan.policy.clone(), filter: None, fuse: FuseLimits::default(), roster: roster.clone() };
+        let shared = |id| Shared::new(table(id), self.plan.policy.clone(), None, roster.clone());
         self.ledger.bind(TABLES.map(shared).into()).unwrap();
     }
 
@@ -322,7 +324,7 @@ impl World {
             }
             Some(InHand::Answered(job, outcome)) => {
                 let worker = &mut self.workers[n];
-                settle(&mut self.ledger, &worker.target, &mut worker.retry, &job, outcome.as_ref(), self.clock).unwrap();
+                settle(&mut self.ledger, &worker.target, &mut worker.retry, &job, outcome.as_ref(), self.clock * TICK_US).unwrap();
             }
         }
         true
@@ -341,14 +343,14 @@ impl World {
         self.ledger.caught_up(site).unwrap();
         let waited = !self.workers[n].retry.is_empty();
         let worker = &mut self.workers[n];
-        worker.retry.requeue(&mut self.ledger, &worker.target).unwrap();
+        worker.retry.requeue(&mut self.ledger, &worker.target, self.clock * TICK_US).unwrap();
         if self.ledger.queues(site).is_none_or(|queues| queues.is_empty()) {
             return waited;
         }
         let limits = Limits::new(self.random.of(&[1, 2, 10]), 1 << 20);
         let owed = self.owed_rows(n);
         let worker = &mut self.workers[n];
-        let job = take(&mut self.ledger, &worker.target, LANES[lane], &limits, self.clock).unwrap();
+        let job = take(&mut self.ledger, &worker.target, LANES[lane], &limits, &worker.retry, self.clock * TICK_US).unwrap();
         let Some(job) = job else { return waited };
         self.trace(|| format!("site {n} takes {:?} {:?}", job.marker, job.rows));
         self.check_job(n, lane, &job, &owed, limits.closure_rows_max);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{ColumnDescription, Finding, TableDescription};
-use crate::config::{self, Config, Direction, Endpoint, Initial, InsertPolicy, SiteConfig, TableRule};
+use crate::config::{self, Config, Direction, Endpoint, Initial, InsertPolicy, SiteConfig, TableRule, UniquePolicy};
 use crate::model::{Column, ColumnType, Family, SiteTable, Table, TableId};
 use crate::resolve::{InitialPolicy, TablePolicy};
 
@@ -132,6 +132,7 @@ impl PlannedTable {
         }
         let surrogate = table.key.len() == 1 && table.columns[table.key[0]].family == Family::Integer;
         policy.insert = self.rule.insert.unwrap_or(if surrogate { InsertPolicy::Quarantine } else { InsertPolicy::Merge });
+        policy.unique = self.rule.unique.clone().unwrap_or(UniquePolicy::Quarantine);
         policy.delete = self.rule.delete.unwrap_or(policy.delete);
         policy.initial = match &self.rule.initial {
             Some(Initial::Newest { column }) => table.column(column).map_or(InitialPolicy::Hub, InitialPolicy::Newest),

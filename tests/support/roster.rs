@@ -157,6 +157,15 @@ impl Roster {
     /// As `settle`, with only these sites at work.
     #[track_caller]
     pub fn settle_among(&self, sites: &[usize]) {
+        self.settle_fences(sites);
+        let state_dir = self.state_dir();
+        let (site_count, table_count) = (self.sites.len(), self.tables.len());
+        self.wait("nothing to be owed", || roster_state::unsettled(&state_dir, site_count, table_count));
+    }
+
+    /// Waits until what was written before at any of these sites has arrived at each of them.
+    #[track_caller]
+    pub fn settle_fences(&self, sites: &[usize]) {
         let n = self.fences.fetch_add(1, Ordering::Relaxed) + 1;
         for at in sites {
             let fence = format!("{}fence", self.sites[*at].prefix);
@@ -176,9 +185,6 @@ impl Roster {
             }
             None
         });
-        let state_dir = self.state_dir();
-        let (site_count, table_count) = (self.sites.len(), self.tables.len());
-        self.wait("nothing to be owed", || roster_state::unsettled(&state_dir, site_count, table_count));
     }
 
     /// Settles, and demands that every site holds the same in all shared tables.

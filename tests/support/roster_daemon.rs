@@ -55,11 +55,15 @@ impl InProcess {
         assert!(took < STOP_MAX, "the daemon took {took:?} to stop");
     }
 
+    /// The answer to what a command asks of the daemon, or why there is none.
+    pub fn ask(&self, request: Request) -> Result<serde_json::Value, String> {
+        self.runtime.as_ref().expect("it runs").block_on(self.daemon.answer(request))
+    }
+
     /// As `rosterd quarantine list` tells it.
     #[track_caller]
     pub fn held_back(&self) -> Vec<HeldBack> {
-        let runtime = self.runtime.as_ref().expect("it runs");
-        let answer = runtime.block_on(self.daemon.answer(Request::Quarantine)).expect("the daemon answers");
+        let answer = self.ask(Request::Quarantine).expect("the daemon answers");
         serde_json::from_value::<Quarantine>(answer).expect("its own format").rows
     }
 
