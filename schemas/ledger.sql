@@ -88,7 +88,7 @@ CREATE TABLE quarantine (
     row      INTEGER NOT NULL,
     tbl      INTEGER NOT NULL,
     key      BLOB NOT NULL,
-    kind     TEXT NOT NULL,                 -- unique, reference, data, value, apart
+    kind     TEXT NOT NULL,                 -- unique, reference, data, value, apart, kin
     reason   TEXT NOT NULL,
     since_us INTEGER NOT NULL,
     tries    INTEGER NOT NULL,

@@ -4,10 +4,12 @@
 //! Sites on one server share a log reader (`readers`). All meet in the ledger's thread. A session that fails is begun anew with
 //! backoff; the others go on.
 
+mod decide;
 mod identity;
 mod listen;
 mod operate;
 mod readers;
+mod rekey;
 mod session;
 
 use std::collections::HashMap;
@@ -22,7 +24,7 @@ use crate::capture::follow::now_us;
 use crate::capture::health::{Health, State};
 use crate::config::{Config, Endpoint, SiteConfig};
 use crate::ledger::{self, FuseLimits, Handle, Ledger, Mode, Shared};
-use crate::model::{SiteId, Table};
+use crate::model::{SiteId, Table, TableId};
 use crate::ops::admin;
 use crate::resolve::{Known, Roster, SiteView};
 use crate::sites::binding::{Plan, PlannedTable};
@@ -281,8 +283,23 @@ fn bind_ledger(ledger: &mut Ledger, members: &[Arc<Member>], plan: Plan) -> Resu
         shared.push(Shared { fuse, ..Shared::new(table.clone(), planned.policy(&table), filter, roster) });
         tables.push((planned, table));
     }
+    for (at, (planned, _)) in tables.iter().enumerate() {
+        shared[at].references = references(planned, &tables, at);
+    }
     ledger.bind(shared)?;
     Ok(tables)
+}
+
+/// The columns of a table by which its rows belong to those of another: each holds the whole key of one.
+fn references(planned: &PlannedTable, tables: &[(PlannedTable, Arc<Table>)], at: usize) -> Vec<(usize, TableId)> {
+    let declared = planned.rule.references.iter().flatten();
+    let reference = |(column, target): (&String, &String)| {
+        let (parent, parent_column) = target.split_once('.')?;
+        let (parent_planned, parent) = tables.iter().find(|(planned, _)| planned.name == parent)?;
+        (parent_planned.key == [parent_column.to_owned()]).then_some(())?;
+        Some((tables[at].1.column(column)?, parent.id))
+    };
+    declared.filter_map(reference).collect()
 }
 
 /// Whether no daemon works on the state directory.

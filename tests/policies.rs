@@ -9,6 +9,10 @@ mod servers;
 mod direction;
 #[path = "policies/fuse.rs"]
 mod fuse;
+#[path = "policies/people.rs"]
+mod people;
+#[path = "policies/undo.rs"]
+mod undo;
 #[path = "policies/unique.rs"]
 mod unique;
 

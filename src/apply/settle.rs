@@ -18,6 +18,7 @@ pub struct Retry {
 }
 
 struct Waiting {
+    table: TableId,
     /// When the site refused it first, microseconds since 1970.
     first_us: i64,
     due_us: i64,
@@ -44,9 +45,11 @@ impl Retry {
         self.rows.get(&id).is_some_and(|row| row.waits)
     }
 
-    /// Puts rows whose time has come back into their queues.
+    /// Puts rows whose time has come back into their queues, with those of their table that wait too: two that are to swap
+    /// their values can do so in one batch only.
     pub fn requeue(&mut self, ledger: &mut Ledger, target: &Target, now_us: i64) -> Result<()> {
-        for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.waits && row.due_us <= now_us) {
+        let due: HashSet<TableId> = self.rows.values().filter(|row| row.waits && row.due_us <= now_us).map(|row| row.table).collect();
+        for (id, row) in self.rows.iter_mut().filter(|(_, row)| row.waits && due.contains(&row.table)) {
             row.waits = false;
             if !mutation::without("requeue") {
                 ledger.requeue(target.site, *id)?;
@@ -55,8 +58,8 @@ impl Retry {
         Ok(())
     }
 
-    fn again(&mut self, id: RowId, now_us: i64, us_max: i64) -> bool {
-        let row = self.rows.entry(id).or_insert(Waiting { first_us: now_us, due_us: now_us, waits: false });
+    fn again(&mut self, (id, table): (RowId, TableId), now_us: i64, us_max: i64) -> bool {
+        let row = self.rows.entry(id).or_insert(Waiting { table, first_us: now_us, due_us: now_us, waits: false });
         let tried_us = now_us - row.first_us;
         if tried_us > us_max {
             self.rows.remove(&id);
@@ -113,17 +116,18 @@ fn refuse(
     rejection: &Rejection,
     now_us: i64,
 ) -> Result<()> {
+    let sent = &job.rows[at].1;
     let (kind, reason) = match rejection {
-        Rejection::Elsewise if retry.again(id, now_us, ELSEWISE_US_MAX) => return Ok(()),
+        Rejection::Elsewise if retry.again((id, sent.table), now_us, ELSEWISE_US_MAX) => return Ok(()),
         Rejection::Elsewise => {
             (QuarantineKind::Data, "the site's row is not what its log said; compare it with `rosterd reconcile`".to_owned())
         }
-        Rejection::Reference(_) if retry.again(id, now_us, REFERENCE_US_MAX) => return Ok(()),
+        Rejection::Reference(_) if retry.again((id, sent.table), now_us, REFERENCE_US_MAX) => return Ok(()),
         Rejection::Reference(constraint) => {
             (QuarantineKind::Reference, format!("foreign key {constraint}: a row that it refers to is missing"))
         }
-        Rejection::Unique(_) if !ledger.has_rival(id)? && retry.again(id, now_us, UNIQUE_US_MAX) => {
-            retry.aside.insert(job.rows[at].1.table);
+        Rejection::Unique(_) if !ledger.has_rival(id)? && retry.again((id, sent.table), now_us, UNIQUE_US_MAX) => {
+            retry.aside.insert(sent.table);
             return Ok(());
         }
         Rejection::Unique(key) => {
@@ -131,7 +135,6 @@ fn refuse(
         }
         Rejection::Data(reason) => (QuarantineKind::Data, reason.clone()),
     };
-    let sent = &job.rows[at].1;
     ledger.quarantine(target.site, id, sent.table, &sent.key, kind, &reason, now_us)?;
     let table = target.tables.get(&sent.table).map_or("", |t| t.table.name.as_str());
     tracing::warn!(site = target.name, table, reason, "a row is held back from this site");

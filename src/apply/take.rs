@@ -140,6 +140,11 @@ fn pick(ledger: &mut Ledger, target: &Target, retry: &Retry, id: RowId, now_us: 
         tracing::warn!(site = target.name, table = at_site.table.name, reason, "a row is held back from this site");
         return Ok(Pick::Nothing);
     }
+    if write.kind != WriteKind::Delete && belongs_apart(ledger, shared, site, &row)? {
+        let reason = "it belongs to a row that is another person's at this site; it goes on when that has been settled";
+        ledger.quarantine(site, id, table, &key, QuarantineKind::Kin, reason, now_us)?;
+        return Ok(Pick::Nothing);
+    }
     match row_write(&at_site.table, &key, &row, &write) {
         Ok(rows) => {
             let since = row.held(site).map_or(0, |held| held.since);
@@ -154,6 +159,18 @@ fn pick(ledger: &mut Ledger, target: &Target, retry: &Retry, id: RowId, now_us: 
             Ok(Pick::Nothing)
         }
     }
+}
+
+/// What the row refers to is another person's at the site.
+fn belongs_apart(ledger: &Ledger, shared: &Shared, site: SiteId, row: &Row) -> Result<bool> {
+    for (column, parent) in &shared.references {
+        if let Some(register) = &row.registers[*column]
+            && ledger.is_apart(site, *parent, &Key(vec![register.value.clone()]))?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Another row is at the site, or has more right to be there, with a value that one of the site's unique keys gives to one row only.

@@ -192,6 +192,11 @@ fn found(
     }
     let content = if mutation::without("fingerprints") { super::intake::changed_cells(content.as_ref(), content.clone()) } else { content };
     let (id, mut row) = ledger.load(table, key)?;
+    if let Some(content) = &content
+        && super::intake::by_kinship(ledger, site, table, key, id, &mut row, content, now_us, report)?
+    {
+        return Ok(());
+    }
     let dot = Dot { site, counter: ledger.next_counter(site) };
     let Some(shared) = ledger.shared(table) else { return Ok(()) };
     let at_us = if mode == Mode::First && row.held(site).is_none() { 0 } else { at_us };

@@ -55,7 +55,7 @@ fn decide(ledger: &mut Ledger, new: &Claim, other: RowId, now_us: i64, report: &
     let dot = Dot { site, counter: ledger.next_counter(site) };
     ledger.use_counter(site);
     ledger.save_counters()?;
-    resolve::rename(&mut row, &roster, column, Register { value, dot, at_us: register.at_us });
+    resolve::overwrite(&mut row, &roster, column, Register { value, dot, at_us: register.at_us });
     ledger.store(new.table, &key, Some(id), row, Freshness::LIVE)
 }
 

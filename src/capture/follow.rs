@@ -15,6 +15,7 @@ const ITEMS_MAX: usize = 1000;
 /// One site's capture.
 pub struct Follower {
     pub site: SiteId,
+    pub name: String,
     pub ledger: Handle,
     pub watch: Arc<Mutex<Watch>>,
     pub health: Arc<Health>,
@@ -82,10 +83,10 @@ impl Follower {
         figures.captured_changes += report.changes;
         figures.conflicts += report.conflicts.len() as u64;
         for kind in &report.conflicts {
-            tracing::info!(site = self.site.0, kind = kind.name(), "a conflict was decided; `rosterd conflicts` has it");
+            tracing::info!(site = self.name, kind = kind.name(), "a conflict was decided; `rosterd conflicts` has it");
         }
         for (_, _, reason) in &report.quarantined {
-            tracing::warn!(site = self.site.0, reason, "a row is held back; `rosterd quarantine` has it");
+            tracing::warn!(site = self.name, reason, "a row is held back; `rosterd quarantine` has it");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tracing::{error, warn};
 
+use super::kin::{self, Kinship};
 use super::net::{Net, net_effect};
 use super::watch::Watch;
 use super::{chunk, clash, fuse};
@@ -188,6 +189,11 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
     {
         return Ok(());
     }
+    if let Some(content) = &content
+        && by_kinship(ledger, site, table, &key, id, &mut row, content, now_us, report)?
+    {
+        return Ok(());
+    }
     let Some(shared) = ledger.shared(table) else { return Ok(()) };
     let dot = Dot { site, counter: ledger.next_counter(site) };
     let before = before.filter(|before| ledger.is_shared(table, &key, Some(before)));
@@ -200,6 +206,49 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
     let Some(observed) = resolve::logged(&mut row, &shared.roster, &shared.policy, dot, images, at_us, reach) else { return Ok(()) };
     report.changes += observed.changes.min(1);
     record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)
+}
+
+/// Where a row that is seen at a site belongs to another one there that stands apart, it is noted and stands apart with it. Gives
+/// whether there is nothing left to merge.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn by_kinship(
+    ledger: &mut Ledger,
+    site: SiteId,
+    table: TableId,
+    key: &Key,
+    id: Option<RowId>,
+    row: &mut Row,
+    content: &Image,
+    now_us: i64,
+    report: &mut Report,
+) -> Result<bool> {
+    let kinship = kin::kinship(ledger, site, table, id, row, content)?;
+    let Some(shared) = ledger.shared(table) else { return Ok(true) };
+    match kinship {
+        Kinship::None => Ok(false),
+        Kinship::Joins => {
+            let dot = Dot { site, counter: ledger.next_counter(site) };
+            let observed = resolve::stand_apart(row, &shared.roster, dot, content);
+            report.changes += 1;
+            record(ledger, site, table, key, id, row.clone(), observed, Freshness::LIVE, now_us, report)?;
+            if let (Some(id), _) = ledger.load(table, key)? {
+                ledger.quarantine(site, id, table, key, QuarantineKind::Kin, kin::REASON, now_us)?;
+            }
+            Ok(true)
+        }
+        Kinship::Leaves if !shared.roster.site(site).is_whole(content) => {
+            // What the log leaves out is in the table only.
+            ledger.rescan_table(site, table, Mode::Gap)?;
+            Ok(true)
+        }
+        Kinship::Leaves => {
+            resolve::rejoin(row, &shared.roster, site);
+            if let Some(id) = id {
+                ledger.release(site, id)?;
+            }
+            Ok(false)
+        }
+    }
 }
 
 /// `after` without what `before` has too.
@@ -275,6 +324,9 @@ pub(super) fn record(
     now_us: i64,
     report: &mut Report,
 ) -> Result<()> {
+    if let Some(id) = id.filter(|_| !row.held(site).is_some_and(|held| held.apart)) {
+        ledger.release_apart(site, id)?;
+    }
     if observed.changes > 0 {
         (0..observed.changes).for_each(|_| ledger.use_counter(site));
         if let Some(id) = id {
@@ -292,9 +344,6 @@ pub(super) fn record(
     }
     let stands_apart = row.held(site).is_some_and(|held| held.apart);
     let apart = observed.apart && stands_apart;
-    if let Some(id) = id.filter(|_| !stands_apart) {
-        ledger.release_apart(site, id)?;
-    }
     ledger.store(table, key, id, row, fresh)?;
     if apart {
         let id = id.map_or_else(|| Ok::<_, Error>(ledger.load(table, key)?.0), |id| Ok(Some(id)))?;

@@ -9,6 +9,7 @@ pub mod follow;
 pub mod fuse;
 pub mod health;
 pub mod intake;
+mod kin;
 mod net;
 pub mod reconcile;
 pub mod recover;

@@ -89,7 +89,7 @@ impl Scanner {
             Ok(begun)
         });
         if begun.await? {
-            tracing::info!(table = table.table.name, rows_estimated = estimate, "reading the table");
+            tracing::info!(site = self.follower.name, table = table.table.name, rows_estimated = estimate, "reading the table");
         }
         while self.chunk(reader, table).await? {
             self.progressed.notify_waiters();
@@ -99,7 +99,7 @@ impl Scanner {
         }
         let progress = self.call(move |ledger| Ok(ledger.progress(site, id))).await?;
         if progress.phase == Phase::Done {
-            tracing::info!(table = table.table.name, rows = progress.rows_read, "the table is known");
+            tracing::info!(site = self.follower.name, table = table.table.name, rows = progress.rows_read, "the table is known");
         }
         Ok(())
     }

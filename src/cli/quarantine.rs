@@ -11,7 +11,9 @@ use super::{Cli, Exit, instructed, print, stored};
 
 /// Rows that are held back from a site, and what is done about them
 #[derive(Args)]
-#[command(after_help = "Examples:\n  rosterd quarantine list\n  rosterd quarantine show nj:17\n  rosterd quarantine retry nj:17")]
+#[command(
+    after_help = "Examples:\n  rosterd quarantine list\n  rosterd quarantine show nj:17\n  rosterd quarantine retry nj:17\n  rosterd quarantine resolve nj:18 --rekey"
+)]
 pub struct Quarantine {
     #[command(subcommand)]
     what: What,
@@ -38,6 +40,29 @@ enum What {
         /// Its name in the list: SITE:NUMBER
         name: String,
     },
+    /// Settle a row that stands apart: it gets a key of its own, or wins
+    #[command(
+        group = clap::ArgGroup::new("how").required(true),
+        after_help = "Examples:\n  rosterd quarantine resolve nj:17 --rekey\n  rosterd quarantine resolve nj:17 --rekey --to 1017 --yes\n  \
+                      rosterd quarantine resolve nj:17 --site-wins"
+    )]
+    Resolve {
+        /// Its name in the list: SITE:NUMBER
+        name: String,
+        /// Another person under the same number: give the row another one at its site, with the rows there that refer to it. Says
+        /// what it would do, and does it with --yes
+        #[arg(long, group = "how")]
+        rekey: bool,
+        /// A conflict that was left to you: the site's row goes everywhere
+        #[arg(long, group = "how")]
+        site_wins: bool,
+        /// The new key; a free one if not given
+        #[arg(long, value_name = "KEY", requires = "rekey")]
+        to: Option<i64>,
+        /// Do it
+        #[arg(long, requires = "rekey")]
+        yes: bool,
+    },
     /// Give up a site's own row that stands apart: the merged row replaces it there
     Discard {
         /// Its name in the list: SITE:NUMBER
@@ -53,6 +78,10 @@ impl Quarantine {
         };
         match &self.what {
             What::Retry { name } => instructed(&config, Request::Retry { name: name.clone() }).await,
+            What::Resolve { name, rekey: true, to, yes, .. } => {
+                instructed(&config, Request::Rekey { name: name.clone(), to: *to, go: *yes }).await
+            }
+            What::Resolve { name, .. } => instructed(&config, Request::SiteWins { name: name.clone() }).await,
             What::Discard { name } => instructed(&config, Request::Discard { name: name.clone() }).await,
             What::List { json } => match held_back(&config).await {
                 Err(exit) => exit,

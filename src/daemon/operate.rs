@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::{Daemon, Member};
+use super::{Daemon, Member, decide};
 use crate::capture::follow::now_us;
 use crate::capture::fuse;
-use crate::ledger::{self, Freshness, Ledger, Mode, QuarantineKind};
+use crate::ledger::{self, Ledger, Mode};
 use crate::ops::admin::{Operator, Request};
 use crate::ops::history;
 use crate::ops::inspect::{self, Refusal};
@@ -29,9 +29,16 @@ impl Operator for Daemon {
             Request::Conflicts { table, limit, values } => {
                 json(&self.ledger.call(move |ledger| history::conflicts(ledger, table.as_deref(), limit, values)).await.map_err(told)?)
             }
+            Request::Conflict { number, values } => {
+                let shown = self.ledger.call(move |ledger| history::one_conflict(ledger, number, values)).await.map_err(told)?;
+                json(&shown.ok_or_else(|| format!("there is no conflict {number}; `rosterd conflicts` has the numbers"))?)
+            }
             Request::Quarantine => json(&self.ledger.call(|ledger| history::quarantine(ledger)).await.map_err(told)?),
-            Request::Retry { name } => self.settle(name, retry).await,
-            Request::Discard { name } => self.settle(name, discard).await,
+            Request::Retry { name } => json(&self.settle(name, decide::retry).await?),
+            Request::Discard { name } => json(&self.settle(name, decide::discard).await?),
+            Request::SiteWins { name } => json(&self.settle(name, decide::site_wins).await?),
+            Request::Rekey { name, to, go } => json(&self.rekey(&name, to, go).await?),
+            Request::Undo { number } => json(&self.undo(number).await?),
             Request::Pause { site } => self.pause(&site).await,
             Request::Resume { site, accept } => self.resume(&site, accept).await,
             Request::Reconcile { site, restored } => self.reconcile(&site, restored),
@@ -116,50 +123,4 @@ impl Daemon {
             false => format!("the tables of site {name} are compared with the ledger; what differs is taken as changed there"),
         })
     }
-
-    async fn settle(&self, name: String, how: Settle) -> Result<serde_json::Value, String> {
-        let settled = self.ledger.call(move |ledger| how(ledger, &name)).await.map_err(told)?;
-        self.wake();
-        json(&settled?)
-    }
-}
-
-/// Settles a row that is held back: a sentence that says what comes of it, or why it can't be done.
-type Settle = fn(&mut Ledger, &str) -> ledger::Result<Result<String, String>>;
-
-fn missing(name: &str) -> String {
-    format!("no row is held back under the name {name}; `rosterd quarantine list` has the names")
-}
-
-fn retry(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<String, String>> {
-    let Some((site, record)) = history::named(ledger, name)? else { return Ok(Err(missing(name))) };
-    if record.kind == QuarantineKind::Apart.name() {
-        return Ok(Err(format!(
-            "the row of site {} is another person's: `rosterd quarantine discard {name}` gives it up for the merged row",
-            site.name
-        )));
-    }
-    if record.row.0 < 0 {
-        return Ok(Err("a value at the site has no lossless form; mend it there, and the row is shared again".into()));
-    }
-    ledger.release(site.id, record.row)?;
-    ledger.requeue(site.id, record.row)?;
-    Ok(Ok(format!("the row goes to site {} again; if it is refused again, it comes back to the list", site.name)))
-}
-
-fn discard(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<String, String>> {
-    let Some((site, record)) = history::named(ledger, name)? else { return Ok(Err(missing(name))) };
-    if record.kind != QuarantineKind::Apart.name() {
-        return Ok(Err(format!(
-            "there is nothing to give up at site {}: mend the cause, then `rosterd quarantine retry {name}`",
-            site.name
-        )));
-    }
-    let Some((table, key, mut row)) = ledger.load_id(record.row)? else { return Ok(Err(missing(name))) };
-    for held in row.held.iter_mut().filter(|held| held.site == site.id) {
-        held.apart = false;
-    }
-    ledger.release(site.id, record.row)?;
-    ledger.store(table, &key, Some(record.row), row, Freshness::LIVE)?;
-    Ok(Ok(format!("site {}'s own row is given up; the merged row goes there", site.name)))
 }

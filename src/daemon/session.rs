@@ -134,6 +134,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let (mut subscription, acknowledge) = daemon.readers.subscribe(site.clone(), log);
     let follower = Arc::new(Follower {
         site: member.id,
+        name: member.config.name.clone(),
         ledger: daemon.ledger.clone(),
         watch: watch.clone(),
         health: member.health.clone(),

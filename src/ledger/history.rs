@@ -1,10 +1,10 @@
 //! Conflicts with the values that lost, and rows held back from a site.
 
-use rusqlite::{Row as SqlRow, params};
+use rusqlite::{OptionalExtension, Row as SqlRow, params};
 
 use super::{Error, Ledger, Result, RowId};
-use crate::model::{Key, Reader, SiteId, TableId, Value, Writer};
-use crate::resolve::Conflict;
+use crate::model::{Key, Reader, SiteId, TableId, Value, Writer, fingerprint};
+use crate::resolve::{Conflict, Held, Row};
 
 /// A decided conflict as it is kept.
 #[derive(Clone, Debug)]
@@ -32,16 +32,19 @@ pub enum QuarantineKind {
     Value,
     /// The site's own row under this key stands apart: another person's, or a conflict left to an operator.
     Apart,
+    /// It belongs to a row that stands apart at the site: the site's own such rows, and the merged ones that would go there.
+    Kin,
 }
 
 impl QuarantineKind {
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             QuarantineKind::Unique => "unique",
             QuarantineKind::Reference => "reference",
             QuarantineKind::Data => "data",
             QuarantineKind::Value => "value",
             QuarantineKind::Apart => "apart",
+            QuarantineKind::Kin => "kin",
         }
     }
 }
@@ -94,6 +97,10 @@ impl Ledger {
         Ok(out)
     }
 
+    pub fn conflict(&self, number: i64) -> Result<Option<ConflictRecord>> {
+        Ok(self.conflicts_where("id = ?1", [number], 1)?.pop())
+    }
+
     pub fn count_conflicts(&self) -> Result<u64> {
         Ok(self.db.query_row("SELECT count(*) FROM conflict", [], |r| r.get::<_, i64>(0))? as u64)
     }
@@ -122,6 +129,9 @@ impl Ledger {
             )?
             .execute(params![site.0, row.0, table.0, encoded(key), kind.name(), reason, now_us])?;
         self.quarantined.insert((site, row));
+        if kind == QuarantineKind::Apart {
+            self.apart_in.insert((site, table));
+        }
         Ok(())
     }
 
@@ -134,16 +144,57 @@ impl Ledger {
         Ok(true)
     }
 
-    /// The site's row does not stand apart any more.
+    /// The site's row does not stand apart any more, and what belongs to it there can go on.
     pub fn release_apart(&mut self, site: SiteId, row: RowId) -> Result<()> {
         if !self.is_quarantined(site, row) {
             return Ok(());
         }
-        let mut delete = self.db.prepare_cached("DELETE FROM quarantine WHERE site = ?1 AND row = ?2 AND kind = 'apart'")?;
-        if delete.execute(params![site.0, row.0])? > 0 {
-            self.quarantined.remove(&(site, row));
+        let kind = self.quarantined_as(site, row)?;
+        if matches!(kind.as_deref(), Some("apart" | "kin")) {
+            self.release(site, row)?;
+        }
+        if kind.as_deref() == Some("apart") { self.release_kin(site) } else { Ok(()) }
+    }
+
+    /// Merged rows that were held back from a site for one that stood apart there are looked at again.
+    fn release_kin(&mut self, site: SiteId) -> Result<()> {
+        for record in self.quarantined()?.into_iter().filter(|record| record.site == site && record.kind == QuarantineKind::Kin.name()) {
+            if self.load_id(record.row)?.is_some_and(|(_, _, row)| !crate::resolve::is_apart(&row, site)) {
+                self.release(site, record.row)?;
+                self.requeue(site, record.row)?;
+            }
         }
         Ok(())
+    }
+
+    /// A site's own rows that stand apart because they belong to the row of this key, which does.
+    pub fn kin_of(&self, site: SiteId, table: TableId, key: &Key) -> Result<Vec<(RowId, TableId, Key, Row)>> {
+        let Some(value) = key.0.first() else { return Ok(Vec::new()) };
+        let print = fingerprint(value);
+        let mut kin = Vec::new();
+        for record in self.quarantined()?.into_iter().filter(|record| record.site == site && record.kind == QuarantineKind::Kin.name()) {
+            let Some((of, key, row)) = self.load_id(record.row)? else { continue };
+            let Some(shared) = self.shared(of) else { continue };
+            let columns = shared.references.iter().filter(|(_, parent)| *parent == table).map(|(column, _)| *column as u16);
+            let refers = |held: &Held| {
+                columns.clone().any(|column| held.columns.iter().any(|(c, v)| *c == column && v.is_some_and(|(_, p)| p == print)))
+            };
+            if row.held(site).is_some_and(|held| held.apart && refers(held)) {
+                kin.push((record.row, of, key, row));
+            }
+        }
+        Ok(kin)
+    }
+
+    /// Why a row is held back from a site, as the name of its kind.
+    pub fn quarantined_as(&self, site: SiteId, row: RowId) -> Result<Option<String>> {
+        let mut query = self.db.prepare_cached("SELECT kind FROM quarantine WHERE site = ?1 AND row = ?2")?;
+        Ok(query.query_row(params![site.0, row.0], |r| r.get(0)).optional()?)
+    }
+
+    /// Whether the row of this key stands apart at a site.
+    pub fn is_apart(&self, site: SiteId, table: TableId, key: &Key) -> Result<bool> {
+        Ok(self.apart_in.contains(&(site, table)) && crate::resolve::is_apart(&self.load(table, key)?.1, site))
     }
 
     pub fn quarantined(&self) -> Result<Vec<QuarantineRecord>> {
@@ -171,7 +222,10 @@ impl Ledger {
     }
 
     pub(super) fn load_quarantined(&mut self) -> Result<()> {
-        self.quarantined = self.quarantined()?.into_iter().map(|record| (record.site, record.row)).collect();
+        let records = self.quarantined()?;
+        let apart = records.iter().filter(|record| record.kind == QuarantineKind::Apart.name());
+        self.apart_in = apart.map(|record| (record.site, record.table)).collect();
+        self.quarantined = records.into_iter().map(|record| (record.site, record.row)).collect();
         Ok(())
     }
 }

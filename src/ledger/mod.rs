@@ -43,6 +43,8 @@ pub struct Shared {
     /// Unique keys beside the table's own that some site has over shared columns, each as the strictest site has it.
     pub unique: Vec<SharedUnique>,
     pub unique_at: HashMap<SiteId, Vec<SharedUnique>>,
+    /// Columns that hold the key of a row of another shared table.
+    pub references: Vec<(usize, TableId)>,
 }
 
 /// When a table's fuse blows: more deletes than `rows` within a minute, or than `percent` of the table. Both None: never for
@@ -66,6 +68,8 @@ pub struct Ledger {
     /// Rows of each multi-row source transaction that some site is still owed.
     transactions: HashMap<u64, Vec<RowId>>,
     quarantined: HashSet<(SiteId, RowId)>,
+    /// Tables of which a site has, or lately had, a row that stands apart.
+    apart_in: HashSet<(SiteId, TableId)>,
     /// Number of the last change given out; rises for ever.
     order: u64,
     /// Markers heard back, to be removed at the site by its next transaction of ours.
@@ -83,7 +87,16 @@ pub struct Ledger {
 
 impl Shared {
     pub fn new(table: Arc<Table>, policy: TablePolicy, filter: Option<Predicate>, roster: Roster) -> Shared {
-        Shared { table, policy, filter, fuse: FuseLimits::default(), roster, unique: Vec::new(), unique_at: HashMap::new() }
+        Shared {
+            table,
+            policy,
+            filter,
+            fuse: FuseLimits::default(),
+            roster,
+            unique: Vec::new(),
+            unique_at: HashMap::new(),
+            references: Vec::new(),
+        }
     }
 }
 

@@ -121,6 +121,7 @@ impl Ledger {
             under_way: HashMap::new(),
             transactions: HashMap::new(),
             quarantined: HashSet::new(),
+            apart_in: HashSet::new(),
             order,
             heard: HashMap::new(),
             unheard_before: HashSet::new(),

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Ledger, Result};
-use crate::model::{Key, Reader, SiteId, TableId, Writer};
+use crate::model::{Key, Reader, SiteId, TableId, Value, Writer};
 use crate::mutation;
 use crate::resolve::{Row, owed};
 
@@ -236,6 +236,20 @@ impl Ledger {
         Ok(())
     }
 
+    /// The largest number among the keys of a table whose key is one number; 0: there is none.
+    pub fn highest_key(&self, table: TableId) -> Result<i64> {
+        let mut query = self.db.prepare_cached("SELECT key FROM row WHERE tbl = ?1")?;
+        let mut rows = query.query([table.0])?;
+        let mut highest = 0;
+        while let Some(r) = rows.next()? {
+            let key = Reader::new(r.get_ref(0)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?).key()?;
+            if let [Value::Int(number)] = key.0[..] {
+                highest = highest.max(number);
+            }
+        }
+        Ok(highest)
+    }
+
     /// Existing rows of a table in the ledger, tombstones included.
     pub fn count_rows(&self, table: TableId) -> Result<u64> {
         Ok(self.db.query_row("SELECT count(*) FROM row WHERE tbl = ?1", [table.0], |r| r.get::<_, i64>(0))? as u64)
@@ -285,7 +299,7 @@ impl Ledger {
 mod tests {
     use super::*;
     use crate::ledger::forget::tests::{held, ledger_of_two};
-    use crate::model::{Dot, Life, Value};
+    use crate::model::{Dot, Life};
     use crate::resolve::Register;
 
     /// A delete meets a write of ours that the site's log has not shown yet: with the record gone, the row that it puts there

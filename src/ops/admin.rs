@@ -35,6 +35,15 @@ pub enum Request {
         limit: usize,
         values: bool,
     },
+    /// One conflict, by its number.
+    Conflict {
+        number: i64,
+        values: bool,
+    },
+    /// Puts back the values that lost a conflict.
+    Undo {
+        number: i64,
+    },
     Quarantine,
     /// Lets a row that is held back go to its site again; `nj:17`.
     Retry {
@@ -43,6 +52,16 @@ pub enum Request {
     /// Gives up a site's own row that stands apart: the merged row goes there.
     Discard {
         name: String,
+    },
+    /// A site's own row that stands apart goes everywhere.
+    SiteWins {
+        name: String,
+    },
+    /// Gives a site's own row that stands apart another key there; `go`: not only to be told what would be done.
+    Rekey {
+        name: String,
+        to: Option<i64>,
+        go: bool,
     },
     Pause {
         site: String,

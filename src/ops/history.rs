@@ -46,12 +46,12 @@ pub struct Quarantine {
 /// One row held back from one site.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldBack {
-    /// Names it in `quarantine show`, `retry` and `discard`: `nj:17`.
+    /// Names it in `quarantine show`, `retry`, `resolve` and `discard`: `nj:17`.
     pub name: String,
     pub site: String,
     pub table: String,
     pub key: String,
-    /// `unique`, `reference`, `data`, `value`, `apart`.
+    /// `unique`, `reference`, `data`, `value`, `apart`, `kin`.
     pub kind: String,
     pub reason: String,
     pub since_us: i64,
@@ -87,6 +87,11 @@ pub(super) fn conflict(ledger: &Ledger, record: ConflictRecord, values: bool) ->
         winner: ledger.site_name(record.winner),
         loser: ledger.site_name(record.loser),
     }
+}
+
+/// The conflict of that number.
+pub fn one_conflict(ledger: &Ledger, number: i64, values: bool) -> Result<Option<Conflict>> {
+    Ok(ledger.conflict(number)?.map(|record| conflict(ledger, record, values)))
 }
 
 fn table_name(table: Option<&Table>, id: crate::model::TableId) -> String {

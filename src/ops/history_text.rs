@@ -19,13 +19,14 @@ pub fn conflicts(conflicts: &Conflicts, page: Page) -> String {
 }
 
 pub(super) fn conflict_table(conflicts: &[Conflict], page: Page) -> comfy_table::Table {
-    let mut table = page.table(&["when", "kind", "table", "key", "won", "lost", "columns that lost"]);
+    let mut table = page.table(&["number", "when", "kind", "table", "key", "won", "lost", "columns that lost"]);
     for conflict in conflicts {
         let lost = conflict.lost.iter().map(|lost| match &lost.value {
             Some(value) => format!("{} = {value}", lost.column),
             None => lost.column.clone(),
         });
         table.add_row([
+            conflict.id.to_string(),
             moment(conflict.at_us),
             conflict.kind.clone(),
             conflict.table.clone(),
@@ -35,8 +36,37 @@ pub(super) fn conflict_table(conflicts: &[Conflict], page: Page) -> comfy_table:
             lost.collect::<Vec<_>>().join(", "),
         ]);
     }
-    keep(&mut table, 4);
+    keep(&mut table, 5);
     table
+}
+
+/// One conflict in words.
+pub fn conflict(conflict: &Conflict) -> String {
+    let (winner, loser) = (&conflict.winner, &conflict.loser);
+    let what = match conflict.kind.as_str() {
+        "insert_exists" => format!("{winner} and {loser} inserted the same key"),
+        "update_origin_differs" => format!("{winner} and {loser} changed the same column without having seen each other's value"),
+        "update_deleted" => format!("{loser} changed a row that had been deleted at {winner}"),
+        "delete_origin_differs" => format!("a row was deleted at one of {winner} and {loser}, and changed at the other"),
+        "initial_differs" => {
+            format!("the row differed at {loser} when it was first copied; the table's `initial` policy decided for {winner}")
+        }
+        "restored_differs" => format!("{loser} came back from an older backup; what the roster had since was kept"),
+        "against_direction" => format!("{loser} wrote what belongs to the hub"),
+        "multiple_unique_conflicts" => {
+            format!("rows of {winner} and {loser} have the same value of a unique key; the earlier one keeps it")
+        }
+        _ => format!("{winner} won over {loser}"),
+    };
+    let mut out = format!("conflict {} at {}: {}\n", conflict.id, moment(conflict.at_us), conflict.kind);
+    out += &format!("  table {}, key {}\n  {what}\n", conflict.table, conflict.key);
+    for lost in &conflict.lost {
+        out += &match &lost.value {
+            Some(value) => format!("  lost at {loser}: {} = {value}\n", lost.column),
+            None => format!("  lost at {loser}: {}\n", lost.column),
+        };
+    }
+    out + &format!("  `rosterd conflicts undo {}` puts back what lost\n", conflict.id)
 }
 
 pub fn quarantine(quarantine: &Quarantine, page: Page, now_us: i64) -> String {
@@ -62,7 +92,15 @@ pub fn quarantine(quarantine: &Quarantine, page: Page, now_us: i64) -> String {
 /// One row, with what can be done about it.
 pub fn held_back(row: &HeldBack, now_us: i64) -> String {
     let what = match row.kind.as_str() {
-        "apart" => format!("`rosterd quarantine discard {}` gives the site's own row up for the merged one", row.name),
+        "apart" => format!(
+            "`rosterd quarantine resolve {name} --rekey` gives a person of its own another number there; `--site-wins` lets the site's row go everywhere; \
+             `rosterd quarantine discard {name}` gives it up for the merged one",
+            name = row.name
+        ),
+        "kin" => "settle the row that it belongs to, and it goes on by itself".into(),
+        "unique" => {
+            format!("give one of the two another value at its site, and it goes on; `rosterd quarantine retry {}` tries at once", row.name)
+        }
         "value" => "mend the value at its site: the row is shared again when it changes".into(),
         _ => format!("mend the cause, then `rosterd quarantine retry {}`", row.name),
     };

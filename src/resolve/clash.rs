@@ -34,8 +34,8 @@ pub fn other_name(pattern: &str, value: &str, site: &str, number: u32, chars_max
     pattern.replace("{site}", &site).replace("{value}", &value)
 }
 
-/// Gives the row another value in one column, in the name of the site that wrote the one it had: every site is owed it.
-pub fn rename(row: &mut Row, roster: &Roster, column: usize, register: Register) {
+/// Gives the row another value in one column, in the name of the site that `register` says: every site is owed it.
+pub fn overwrite(row: &mut Row, roster: &Roster, column: usize, register: Register) {
     row.spell_out(roster, None);
     row.set_register(column, register);
     row.tidy(roster);
@@ -76,7 +76,7 @@ mod tests {
     fn every_site_is_owed_the_other_name() {
         let roster = roster();
         let mut row = Row { life: Life(1), registers: vec![Some(register(2, 1, 5)); 2], ..Row::default() };
-        rename(&mut row, &roster, 1, Register { value: Value::text("joe-b"), ..register(2, 2, 5) });
+        overwrite(&mut row, &roster, 1, Register { value: Value::text("joe-b"), ..register(2, 2, 5) });
         for site in 1..=3 {
             let write = crate::resolve::owed(&row, roster.site(SiteId(site)), None).expect("it is owed");
             assert_eq!(write.columns, vec![(1, Dot { site: SiteId(2), counter: 2 })]);

@@ -5,6 +5,7 @@
 //! is seen for the first time or after a gap ([`scan`]), one of our own writes is read back ([`landed`]), and a site asks what it
 //! is owed ([`owed`]).
 
+mod apart;
 mod clash;
 mod landed;
 mod observe;
@@ -15,7 +16,8 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use clash::{claimed, keeps, other_name, rename, stands_at};
+pub use apart::{give_up, has_row, is_apart, let_win, rejoin, stand_apart};
+pub use clash::{claimed, keeps, other_name, overwrite, stands_at};
 pub use landed::landed;
 pub use observe::{Conflict, ConflictKind, Observed, observe};
 pub use owed::{Write, owed, sent_row};

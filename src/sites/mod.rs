@@ -66,6 +66,12 @@ pub trait Site: Send + Sync {
     async fn writer(&self, lane: Lane, holder: &str) -> Result<Box<dyn Writer>>;
 
     async fn chunk_reader(&self) -> Result<Box<dyn ChunkReader>>;
+
+    /// A name as it stands in the engine's SQL.
+    fn quoted(&self, name: &str) -> String;
+
+    /// Runs statements in one transaction on a connection of their own, as an application would: all of them, or none.
+    async fn transact(&self, statements: &[String]) -> Result<()>;
 }
 
 /// One site's part in a shared log reader.

@@ -144,6 +144,20 @@ impl Site for MySqlSite {
     async fn chunk_reader(&self) -> Result<Box<dyn ChunkReader>> {
         Ok(Box::new(chunks::ChunkReader::new(self.session().await?)))
     }
+
+    fn quoted(&self, name: &str) -> String {
+        connect::quoted(name)
+    }
+
+    async fn transact(&self, statements: &[String]) -> Result<()> {
+        let mut session = self.session().await?;
+        session.run("begin", "START TRANSACTION").await?;
+        for statement in statements {
+            // An error ends the connection, and the transaction with it.
+            session.run("change rows", statement).await?;
+        }
+        session.run("commit", "COMMIT").await
+    }
 }
 
 const MARKER_COLUMNS: &str =

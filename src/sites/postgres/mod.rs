@@ -132,6 +132,17 @@ impl Site for Postgres {
     async fn chunk_reader(&self) -> Result<Box<dyn ChunkReader>> {
         chunks::open(&self.connector).await
     }
+
+    fn quoted(&self, name: &str) -> String {
+        connect::ident(name)
+    }
+
+    async fn transact(&self, statements: &[String]) -> Result<()> {
+        let client = self.connector.client().await?;
+        // Sent as one, they are one transaction.
+        let all = statements.join(";\n");
+        client.batch_execute(&all).await.map_err(|error| errors::from_driver(self.name(), "changing rows", error))
+    }
 }
 
 impl Postgres {

@@ -122,6 +122,24 @@ impl Site for SqliteSite {
     async fn chunk_reader(&self) -> Result<Box<dyn ChunkReader>> {
         Ok(Box::new(chunks::SqliteChunks::open(self.place.clone()).await?))
     }
+
+    fn quoted(&self, name: &str) -> String {
+        describe::quote(name)
+    }
+
+    async fn transact(&self, statements: &[String]) -> Result<()> {
+        let (place, statements) = (self.place.clone(), statements.to_vec());
+        blocking(&self.place.site, move || {
+            let mut db = place.open()?;
+            let mut run = || {
+                let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                statements.iter().try_for_each(|statement| tx.execute_batch(statement))?;
+                tx.commit()
+            };
+            run().map_err(|error| place.error("changing rows", &error))
+        })
+        .await
+    }
 }
 
 /// Makes changelog, marker table and triggers, in one transaction; takes no write lock when all is there.
