@@ -35,6 +35,15 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     /// In order; where several patterns match a table, the last wins key by key (presets come first).
     pub tables: Vec<TableRule>,
+    /// Names and patterns of tables that stay where they are, whatever rule matches them.
+    pub except: Vec<String>,
+}
+
+impl Config {
+    /// Whether rules that match `table` (its name without prefix) don't count.
+    pub fn excepts(&self, table: &str) -> bool {
+        self.except.iter().any(|pattern| matches(pattern, table))
+    }
 }
 
 #[derive(Clone, Debug)]

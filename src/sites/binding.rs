@@ -200,7 +200,7 @@ fn shared_names(config: &Config, hub: &[TableDescription]) -> Vec<String> {
             false => vec![&rule.name],
         };
         for name in matching {
-            if !names.contains(name) {
+            if !names.contains(name) && !config.excepts(name) {
                 names.push(name.clone());
             }
         }
