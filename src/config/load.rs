@@ -44,6 +44,18 @@ impl Config {
     pub fn preset_names() -> Vec<&'static str> {
         preset::names()
     }
+
+    /// The rules of the preset `name`; None when there is no such preset.
+    pub fn preset_rules(name: &str) -> Option<Vec<TableRule>> {
+        preset::rules(name, preset::text(name).ok()?).ok()
+    }
+}
+
+impl Default for Daemon {
+    /// As without a `[daemon]`.
+    fn default() -> Daemon {
+        daemon(RawDaemon::default(), &mut Report::new(String::new(), Path::new("/"), ""))
+    }
 }
 
 /// `Config::parse` in an environment of `env`'s.

@@ -23,6 +23,7 @@ mod sql;
 mod unknown;
 mod words;
 
+pub use endpoint::Address;
 pub use error::{Error, Problem};
 pub use matching::{is_pattern, matches, rule_for};
 pub use secret::Secret;
