@@ -57,17 +57,26 @@ fn one_site(
     let excluded = |name: &str| rule.exclude.iter().flatten().any(|excluded| excluded == name);
     let own: Vec<&ColumnDescription> =
         here.iter().filter(|column| !is_in(shared, &column.column.name) && !excluded(&column.column.name)).collect();
-    for column in missing {
-        let family = column.column.ty.family();
-        let alike: Vec<_> = own.iter().filter(|other| other.column.ty.family() == family).collect();
-        if let [other] = alike.as_slice() {
-            found.alike.push((site.name().to_owned(), column.column.name.clone(), other.column.name.clone()));
+    for column in &missing {
+        if let Some(other) = alike(column, &missing, &own) {
+            found.alike.push((site.name().to_owned(), column.column.name.clone(), other));
         }
         found.lacking.entry(column.column.name.clone()).or_default().push(site.name().to_owned());
     }
     if !own.is_empty() {
         found.own.push((site.name().to_owned(), own.iter().map(|column| column.column.name.clone()).collect()));
     }
+}
+
+/// A column that may be the missing one: alike in name, or the only one of its kind.
+fn alike(column: &ColumnDescription, missing: &[&ColumnDescription], own: &[&ColumnDescription]) -> Option<String> {
+    let same_kind = |other: &&&ColumnDescription| other.column.ty.family() == column.column.ty.family();
+    let has = |a: &str, b: &str| a.to_ascii_lowercase().contains(&b.to_ascii_lowercase());
+    let name = &column.column.name;
+    let by_name = own.iter().filter(same_kind).find(|other| has(&other.column.name, name) || has(name, &other.column.name));
+    let is_alone = missing.iter().filter(same_kind).count() == 1 && own.iter().filter(same_kind).count() == 1;
+    let other = by_name.or_else(|| own.iter().find(same_kind).filter(|_| is_alone))?;
+    Some(other.column.name.clone())
 }
 
 fn renamed(column: &ColumnDescription, name: &str) -> ColumnDescription {

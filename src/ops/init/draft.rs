@@ -1,6 +1,6 @@
 //! The decisions: which of the preset's tables are shared, which stay, and what has to be settled by a person.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::lists::{self, Numbers};
@@ -180,7 +180,7 @@ impl Draft {
         let plan = Plan::new(&config, &self.sites[0].tables);
         let mut found: Vec<(String, Finding)> =
             plan.problems.iter().map(|finding| (self.sites[0].name().to_owned(), finding.clone())).collect();
-        let mut caches = BTreeSet::new();
+        let mut caches: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut unnamed = Vec::new();
         for (at, planned) in plan.tables.iter().enumerate() {
             for site in &self.sites {
@@ -188,15 +188,19 @@ impl Draft {
                 let named = planned.rule.after_apply.iter().flatten().flat_map(|statement| &statement.0);
                 let tables = named.filter_map(|piece| if let AfterApplyPiece::Table(table) = piece { Some(table) } else { None });
                 unnamed.extend(site.unnamed_in_log(planned).map(|statement| (site.name().to_owned(), statement)));
-                caches.extend(tables.filter(|table| site.find(table).is_none()).map(|table| (site.name().to_owned(), table.clone())));
+                for table in tables.filter(|table| site.find(table).is_none()) {
+                    caches.entry(table.clone()).or_default().insert(site.name().to_owned());
+                }
             }
             self.number(planned);
             self.one_and_the_same(&planned.name);
         }
-        for (site, table) in caches {
+        for (table, sites) in caches {
+            let sites: Vec<&str> = sites.iter().map(String::as_str).collect();
             self.notes.push(format!(
-                "{site} has no table {table}, from which the preset removes what is stale: such statements fail there, and are logged. \
-                 If the cache is elsewhere (Redis, memcached), a changed row may be seen late at {site}"
+                "no table {table} at {}: the preset removes from it what is stale. Such statements fail there, and are logged. \
+                 If the cache is elsewhere (Redis, memcached), a changed row may be seen late",
+                sites.join(", ")
             ));
         }
         self.statements = unnamed;

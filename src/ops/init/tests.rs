@@ -164,7 +164,7 @@ fn fields_of_contents_and_tables_of_one_site_stay() {
     let except: Vec<(&str, &str)> = draft.except.iter().map(|(table, why)| (table.as_str(), why.as_str())).collect();
     assert_eq!(except, [("field_data_body", "only of: node"), ("field_data_phone", "not at nj"), ("realname", "not at nj")]);
     assert!(draft.notes.iter().any(|note| note.contains("only nj has field_data_badge")), "{:?}", draft.notes);
-    assert!(draft.notes.iter().any(|note| note.contains("no table cache_field")), "{:?}", draft.notes);
+    assert!(draft.notes.iter().any(|note| note.contains("no table cache_field at hub, nj")), "{:?}", draft.notes);
     assert!(draft.faults.is_empty(), "{:?}", draft.faults);
     let config = parsed(&draft);
     assert!(config.excepts("field_data_body") && !config.excepts("field_data_shoe"));
