@@ -1,5 +1,7 @@
 //! The commands, as a person at a shell has them: the built binary on SQLite sites in a temporary folder.
 
+#[path = "cli/init.rs"]
+mod init;
 #[path = "cli/roster.rs"]
 mod roster;
 
@@ -232,7 +234,7 @@ fn bad_input_gets_a_sentence_and_an_exit_code() {
     roster.configure_also("[[tabel]]\nname = \"x\"\n");
     let unknown = roster.run(&["check"]);
     assert!(unknown.code == 2 && unknown.err.contains("tabel"), "{unknown:?}");
-    for command in ["check", "grants", "run", "status", "inspect", "conflicts", "quarantine", "verify", "reconcile", "site"] {
+    for command in ["init", "check", "grants", "run", "status", "inspect", "conflicts", "quarantine", "verify", "reconcile", "site"] {
         let help = roster.run(&[command, "--help"]);
         assert!(help.code == 0 && help.out.contains("Example"), "{help:?}");
     }

@@ -63,6 +63,10 @@ fn every_preset_loads_by_name() {
         let config = Config::parse(&text, Path::new("rosterd.toml")).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(!config.tables.is_empty(), "{name}");
     }
+    let except = format!("{HUB}[share]\npreset = \"drupal7\"\nexcept = [\"field_data_body\", \"*_photo\", \"role\"]\n");
+    let config = Config::parse(&except, Path::new("rosterd.toml")).unwrap();
+    assert!(config.excepts("field_data_photo") && config.excepts("role") && !config.excepts("users"));
+    refused(&except.replace("\"role\"", "\"rolle\""), &["except has `rolle`, which nothing shares", "did you mean `role`?"]);
     refused(&format!("{HUB}[share]\npreset = \"drupal8\"\n"), &["unknown preset `drupal8`", "did you mean `drupal7`?"]);
 }
 

@@ -18,7 +18,7 @@ fn project() -> PathBuf {
 /// Path and text of each document.
 fn documents() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    for folder in [project(), project().join("docs")] {
+    for folder in [project(), project().join("docs"), project().join("docs/presets")] {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {

@@ -83,7 +83,8 @@ fn tables(config: &Config, site: &SiteConfig, hub: &[TableDescription], own: &[T
 
 /// Without a look at the database: the tables that the configuration names, patterns left out.
 fn named(config: &Config, site: &SiteConfig) -> Vec<Arc<SiteTable>> {
-    let names = config.tables.iter().map(|rule| &rule.name).filter(|name| !rosterd::config::is_pattern(name));
+    let names = config.tables.iter().map(|rule| &rule.name);
+    let names = names.filter(|name| !rosterd::config::is_pattern(name) && !config.excepts(name));
     let mut seen: Vec<&String> = Vec::new();
     for name in names {
         if !seen.contains(&name) {

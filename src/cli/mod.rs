@@ -5,6 +5,7 @@ mod check;
 mod conflicts;
 mod demo;
 mod grants;
+mod init;
 mod inspect;
 mod log;
 mod print;
@@ -39,6 +40,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Init(init::Init),
     Check(check::Check),
     Grants(grants::Grants),
     Run(run::Run),
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         match &cli.command {
             Command::Demo(command) => command.run().await,
+            Command::Init(command) => command.run().await,
             Command::Check(command) => command.run(&cli).await,
             Command::Grants(command) => command.run(&cli).await,
             Command::Run(command) => command.run(&cli).await,

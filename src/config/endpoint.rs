@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use super::error::Fault;
-use super::{Endpoint, Host, Server};
+use super::{Endpoint, Host, Secret, Server};
 
 const SCHEMES: [&str; 5] = ["mysql", "mariadb", "postgres", "postgresql", "sqlite"];
 const EXAMPLE: &str =
@@ -31,6 +31,64 @@ pub(super) fn endpoint(text: &str, folder: &Path) -> Result<Endpoint, Fault> {
         }
         other => Err(Fault::unknown("url scheme", other, &SCHEMES)),
     }
+}
+
+/// A database as somebody names it on the command line, where a password may stand in the URL. It stays out of `url`.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Fit for a configuration file.
+    pub url: String,
+    pub endpoint: Endpoint,
+    pub password: Option<Secret>,
+}
+
+impl Address {
+    /// # Errors
+    /// What is wrong with it and what to do, in words that hold no password.
+    pub fn parse(text: &str, folder: &Path) -> Result<Address, String> {
+        let told = |fault: Fault| format!("{}; {}", fault.cause, fault.advice);
+        let (url, password) = without_password(text).map_err(told)?;
+        let (mut url, mut endpoint) = (url.clone(), endpoint(&url, folder).map_err(told)?);
+        match &mut endpoint {
+            Endpoint::Sqlite { path } => url = format!("sqlite://{}", utf8_percent_encode(&path.display().to_string(), PATH)),
+            Endpoint::MySql(server) | Endpoint::Postgres(server) => server.password = password.clone(),
+        }
+        Ok(Address { url, endpoint, password })
+    }
+}
+
+/// What a file's path can't have in a URL.
+const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
+
+/// The URL and the password that stood in it, as `user:password@` or `?password=`.
+fn without_password(text: &str) -> Result<(String, Option<Secret>), Fault> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok((text.into(), None)) };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let mut password = None;
+    let authority = match authority.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = match user.split_once(':') {
+                Some((user, word)) => {
+                    password = Some(decoded(word)?);
+                    user
+                }
+                None => user,
+            };
+            format!("{user}@{host}")
+        }
+        None => authority.to_owned(),
+    };
+    let mut kept = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("password", word)) => password = Some(decoded(word)?),
+            _ => kept.push(pair),
+        }
+    }
+    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+    Ok((format!("{scheme}://{authority}{path}{query}"), password.filter(|word| !word.is_empty()).map(Secret::new)))
 }
 
 fn sqlite(rest: &str, folder: &Path) -> Result<Endpoint, Fault> {
@@ -223,5 +281,25 @@ mod tests {
         assert_ne!(read("mysql://a@db1/x").identity(), read("mysql://a@db1/y").identity());
         assert_ne!(read("mysql://a@db1/x").identity(), read("mysql://a@db1:3307/x").identity());
         assert!(read("mysql://a@[::1]/x").is_local() && !read("mysql://a@db1/x").is_local());
+    }
+
+    #[test]
+    fn a_password_on_the_command_line_is_used_and_left_out() {
+        for (text, url) in [
+            ("mysql://ann:hunter%402@db1/x", "mysql://ann@db1/x"),
+            ("postgres://ann:hunter%402@/x?host=/run/postgresql", "postgres://ann@/x?host=/run/postgresql"),
+            ("postgres://ann@db1/x?password=hunter%402", "postgres://ann@db1/x"),
+        ] {
+            let address = Address::parse(text, Path::new("/srv")).unwrap();
+            assert_eq!((address.url.as_str(), address.password.as_ref().unwrap().reveal()), (url, "hunter@2"));
+            let (Endpoint::MySql(server) | Endpoint::Postgres(server)) = &address.endpoint else { panic!("{text}") };
+            assert!(server.password.is_some() && !format!("{address:?}").contains("hunter"), "{text}");
+        }
+        assert_eq!(Address::parse("sqlite:a b.db", Path::new("/srv")).unwrap().url, "sqlite:///srv/a%20b.db");
+        assert!(Address::parse("mysql://ann@db1/x", Path::new("/srv")).unwrap().password.is_none());
+        for text in ["mysql://ann:hunt/er2@db1/x", "mysql://ann:12/er2@db1/x", "mysq://ann:hunter2@db1/x"] {
+            let fault = Address::parse(text, Path::new("/srv")).unwrap_err();
+            assert!(!fault.contains("er2") && fault.contains("; "), "{fault}");
+        }
     }
 }

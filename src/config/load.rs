@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::error::{Error, Fault, Problem, Report, nearest};
-use super::matching::matches;
+use super::matching::{is_pattern, matches};
 use super::preset;
 use super::raw::{OneOrMany, RawDaemon, RawFile, RawTable};
 use super::rule::{contradiction, rule};
@@ -44,6 +44,18 @@ impl Config {
     pub fn preset_names() -> Vec<&'static str> {
         preset::names()
     }
+
+    /// The rules of the preset `name`; None when there is no such preset.
+    pub fn preset_rules(name: &str) -> Option<Vec<TableRule>> {
+        preset::rules(name, preset::text(name).ok()?).ok()
+    }
+}
+
+impl Default for Daemon {
+    /// As without a `[daemon]`.
+    fn default() -> Daemon {
+        daemon(RawDaemon::default(), &mut Report::new(String::new(), Path::new("/"), ""))
+    }
 }
 
 /// `Config::parse` in an environment of `env`'s.
@@ -56,8 +68,9 @@ pub(super) fn parse_with(text: &str, path: &Path, env: Env<'_>) -> Result<Config
     let mut preset_problems = Vec::new();
     let tables = tables(raw.share.preset, raw.table, &mut report, &mut preset_problems);
     check_site_tables(&sites, &spans, &tables, &mut report);
+    let except = except(raw.share.except, &tables, &mut report);
     if report.is_clean() && preset_problems.is_empty() {
-        return Ok(Config { daemon, sites, tables });
+        return Ok(Config { daemon, sites, tables, except });
     }
     let mut problems = report.finish();
     problems.append(&mut preset_problems);
@@ -240,6 +253,24 @@ fn tables(
         report.add(None, "", Fault::new("no table is shared", advice));
     }
     rules
+}
+
+/// Tables that are not to be shared. One that no rule matches is a slip of the pen.
+fn except(raw: Vec<Spanned<String>>, rules: &[TableRule], report: &mut Report<'_>) -> Vec<String> {
+    let known: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+    let is_clean = report.is_clean();
+    for name in raw.iter().filter(|_| is_clean) {
+        let text = name.get_ref();
+        let matched = |rule: &&str| if is_pattern(text) { matches(text, rule) || is_pattern(rule) } else { matches(rule, text) };
+        if !known.iter().any(matched) {
+            let advice = match nearest(text, &known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "take it out: a table stays where it is unless a preset or a [[table]] shares it".into(),
+            };
+            report.add(Some(name.span()), "[share]", Fault::new(format!("except has `{text}`, which nothing shares"), advice));
+        }
+    }
+    raw.into_iter().map(Spanned::into_inner).collect()
 }
 
 /// Refuses `[site.table.NAME]` for tables that no rule shares.

@@ -23,6 +23,7 @@ mod sql;
 mod unknown;
 mod words;
 
+pub use endpoint::Address;
 pub use error::{Error, Problem};
 pub use matching::{is_pattern, matches, rule_for};
 pub use secret::Secret;
@@ -35,6 +36,15 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     /// In order; where several patterns match a table, the last wins key by key (presets come first).
     pub tables: Vec<TableRule>,
+    /// Names and patterns of tables that stay where they are, whatever rule matches them.
+    pub except: Vec<String>,
+}
+
+impl Config {
+    /// Whether rules that match `table` (its name without prefix) don't count.
+    pub fn excepts(&self, table: &str) -> bool {
+        self.except.iter().any(|pattern| matches(pattern, table))
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -71,6 +71,8 @@ pub(super) enum RawPrefix {
 #[derive(Deserialize, Default)]
 pub(super) struct RawShare {
     pub preset: Option<Spanned<OneOrMany>>,
+    #[serde(default)]
+    pub except: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

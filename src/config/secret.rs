@@ -20,6 +20,22 @@ impl Secret {
         Secret(text)
     }
 
+    /// The password in a file that only its owner can read.
+    ///
+    /// # Errors
+    /// What is wrong with it and what to do.
+    pub fn in_file(path: &Path) -> Result<Secret, String> {
+        from_file(&path.display().to_string(), Path::new("."), &|_| None).map_err(|fault| format!("{}; {}", fault.cause, fault.advice))
+    }
+
+    /// The password in an environment variable.
+    ///
+    /// # Errors
+    /// What is wrong with it and what to do.
+    pub fn in_env(name: &str) -> Result<Secret, String> {
+        from_env(name, &|name| std::env::var_os(name)).map_err(|fault| format!("{}; {}", fault.cause, fault.advice))
+    }
+
     pub fn reveal(&self) -> &str {
         &self.0
     }

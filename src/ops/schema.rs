@@ -39,7 +39,7 @@ pub fn judge(subject: &mut Subject, tables: &[(PlannedTable, Arc<Table>)]) {
 }
 
 /// Rows are found by their key at every site: it must be unique there.
-fn key(planned: &PlannedTable, bound: &SiteTable, description: &TableDescription, found: &mut Vec<Finding>) {
+pub(super) fn key(planned: &PlannedTable, bound: &SiteTable, description: &TableDescription, found: &mut Vec<Finding>) {
     let mut names: Vec<&str> =
         bound.table.key.iter().filter_map(|at| bound.columns[*at].as_ref()).map(|column| column.name.as_str()).collect();
     names.sort_unstable();

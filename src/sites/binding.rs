@@ -201,7 +201,7 @@ pub fn bind(
 }
 
 /// Names of the shared tables: those that rules name, and the hub's tables that their patterns match, in the rules' order.
-fn shared_names(config: &Config, hub: &[TableDescription]) -> Vec<String> {
+pub fn shared_names(config: &Config, hub: &[TableDescription]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let live: Vec<String> = hub.iter().filter_map(|description| shared_name(&config.sites[0], description)).collect();
     for rule in &config.tables {
@@ -210,7 +210,7 @@ fn shared_names(config: &Config, hub: &[TableDescription]) -> Vec<String> {
             false => vec![&rule.name],
         };
         for name in matching {
-            if !names.contains(name) {
+            if !names.contains(name) && !config.excepts(name) {
                 names.push(name.clone());
             }
         }
@@ -219,7 +219,7 @@ fn shared_names(config: &Config, hub: &[TableDescription]) -> Vec<String> {
 }
 
 /// The shared name of a table of a site: without its prefix. None when it is not under the site's prefix, or is ours.
-fn shared_name(site: &SiteConfig, description: &TableDescription) -> Option<String> {
+pub fn shared_name(site: &SiteConfig, description: &TableDescription) -> Option<String> {
     if description.name.starts_with("rosterd_") {
         return None;
     }
@@ -251,7 +251,8 @@ pub fn place(site: &SiteConfig, table: &str) -> (String, String) {
     }
 }
 
-fn default_schema(site: &SiteConfig) -> &str {
+/// The schema of tables whose prefix names none.
+pub fn default_schema(site: &SiteConfig) -> &str {
     match &site.endpoint {
         Endpoint::MySql(server) => &server.database,
         Endpoint::Postgres(server) => &server.schema,

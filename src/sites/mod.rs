@@ -42,6 +42,9 @@ pub trait Site: Send + Sync {
     /// Every table of the site's schema and of those that the configuration's prefixes name, as they are now.
     async fn describe(&self) -> Result<Vec<TableDescription>>;
 
+    /// Schemas (MySQL: databases) that the account can look into, the site's own among them; the server's own left out.
+    async fn schemas(&self) -> Result<Vec<String>>;
+
     /// Everything about the server that `check` proves; privileges are tried. `from`: where capture would resume.
     async fn probe(&self, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>>;
 
@@ -210,7 +213,13 @@ pub trait ChunkReader: Send {
 
     /// The server's estimate of how many rows the table has, for progress.
     async fn estimate(&mut self, table: &Arc<SiteTable>) -> Result<u64>;
+
+    /// Up to `rows_max` distinct rows of these columns of any table, as text: what the table is used for. None is NULL.
+    async fn distinct(&mut self, table: &TableDescription, columns: &[&str], rows_max: usize) -> Result<Vec<TextRow>>;
 }
+
+/// A row's values as text; None is NULL.
+pub type TextRow = Vec<Option<String>>;
 
 /// A table as a site has it.
 #[derive(Clone, Debug)]

@@ -27,6 +27,8 @@ pub struct Roster {
     pub sites: Vec<Site>,
     tables: Vec<(Table, String)>,
     daemon_settings: String,
+    /// Instead of the configuration that belongs to the sites and tables.
+    configuration: Option<String>,
     running: Option<InProcess>,
     fences: AtomicU32,
     folder: tempfile::TempDir,
@@ -34,6 +36,8 @@ pub struct Roster {
 
 /// A shared table that each site writes a row of its own to: when all have it, all written before has been captured.
 const FENCE: Table = Table::new("fence", "site INT PRIMARY KEY, n INT NOT NULL", &[("site", ColumnKind::Plain), ("n", ColumnKind::Plain)]);
+
+const FENCE_RULES: &str = "insert = \"merge\"";
 
 impl Roster {
     /// A database for each site.
@@ -47,9 +51,16 @@ impl Roster {
 
     #[track_caller]
     pub fn of(sites: Vec<Site>, folder: tempfile::TempDir) -> Roster {
-        let mut roster =
-            Roster { sites, tables: Vec::new(), daemon_settings: String::new(), running: None, fences: AtomicU32::new(0), folder };
-        roster.share(FENCE, "insert = \"merge\"");
+        let mut roster = Roster {
+            sites,
+            tables: Vec::new(),
+            daemon_settings: String::new(),
+            configuration: None,
+            running: None,
+            fences: AtomicU32::new(0),
+            folder,
+        };
+        roster.share(FENCE, FENCE_RULES);
         roster
     }
 
@@ -81,9 +92,20 @@ impl Roster {
         self.daemon_settings += "\n";
     }
 
+    /// Takes a configuration that was written elsewhere. It has to share what `share_existing` names, with `state_dir = "state"`.
+    pub fn use_configuration(&mut self, text: &str) {
+        self.configuration = Some(format!("{text}\n[[table]]\nname = {:?}\n{FENCE_RULES}\n", FENCE.name));
+    }
+
     /// Writes the configuration file.
     #[track_caller]
     pub fn configure(&self) -> PathBuf {
+        let path = self.folder.path().join("rosterd.toml");
+        std::fs::write(&path, self.configuration.clone().unwrap_or_else(|| self.own_configuration())).expect("the folder can be written");
+        path
+    }
+
+    fn own_configuration(&self) -> String {
         let mut text = format!("[daemon]\nstate_dir = \"state\"\nlisten = \"\"\n{}", self.daemon_settings);
         for (at, site) in self.sites.iter().enumerate() {
             let role = if at == 0 { "role = \"hub\"\n" } else { "" };
@@ -92,9 +114,7 @@ impl Roster {
         for (table, rules) in &self.tables {
             text += &format!("\n[[table]]\nname = {:?}\n{rules}\n", table.name);
         }
-        let path = self.folder.path().join("rosterd.toml");
-        std::fs::write(&path, text).expect("the folder can be written");
-        path
+        text
     }
 
     #[track_caller]

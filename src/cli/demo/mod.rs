@@ -205,7 +205,7 @@ impl Demo {
             return;
         }
         say.verbatim(&format!("   {program} demo --keep DIR   the same, and the databases stay for a look"));
-        say.verbatim(&format!("   {program} check --help      prove a configuration for sites of your own"));
+        say.verbatim(&format!("   {program} init --help       write a configuration for sites of your own"));
         say.verbatim("   README.md: what it is for, how it works, what it needs");
     }
 }

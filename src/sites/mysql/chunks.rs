@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row, Value as Wire};
 
-use super::connect::{Session, literal, number, quoted};
+use super::connect::{Session, literal, number, quoted, text};
 use super::steps::{fitted_key, full_name};
 use super::values::{cell, from_wire, to_wire};
 use crate::model::{Cell, ColumnType, Image, Key, SiteTable, TableId};
-use crate::sites::{Cause, Error, Result};
+use crate::sites::{Cause, Error, Result, TableDescription, TextRow};
 
 /// Keys asked for by one statement.
 const KEYS_MAX: usize = 200;
@@ -99,6 +99,13 @@ impl crate::sites::ChunkReader for ChunkReader {
         );
         let mut rows = self.session.rows("estimate a table's size", sql).await?;
         Ok(rows.first_mut().and_then(|row| number(row, 0)).unwrap_or(0))
+    }
+
+    async fn distinct(&mut self, table: &TableDescription, columns: &[&str], rows_max: usize) -> Result<Vec<TextRow>> {
+        let list = columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT DISTINCT {list} FROM {}.{} LIMIT {rows_max}", quoted(&table.schema), quoted(&table.name));
+        let rows = self.session.rows("look at what a table is used for", sql).await.map_err(|error| error.table(&table.name))?;
+        Ok(rows.into_iter().map(|mut row| (0..columns.len()).map(|at| text(&mut row, at)).collect()).collect())
     }
 }
 

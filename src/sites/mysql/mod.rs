@@ -105,6 +105,13 @@ impl Site for MySqlSite {
         describe::tables(&mut self.session().await?, &self.schemas).await
     }
 
+    async fn schemas(&self) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA \
+            WHERE SCHEMA_NAME NOT IN ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY SCHEMA_NAME";
+        let mut rows = self.session().await?.rows("read the list of databases", SQL).await?;
+        Ok(rows.iter_mut().filter_map(|row| connect::text(row, 0)).collect())
+    }
+
     async fn probe(&self, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>> {
         probe::probe(self.session().await?, tables, from).await
     }

@@ -12,7 +12,7 @@ use super::connect::{Connector, ident, qualified};
 use super::errors::from_driver;
 use super::values::{self, Param, Raw, encode};
 use crate::model::{Cell, ColumnType, Image, Key, SiteColumn, SiteTable, Value, fit};
-use crate::sites::{Cause, ChunkReader, Error, Result};
+use crate::sites::{Cause, ChunkReader, Error, Result, TableDescription, TextRow};
 
 const ENDING_WAIT_MAX: Duration = Duration::from_secs(2);
 /// For a transaction that was waited for in vain before: it is long, and not in its commit all the time.
@@ -229,5 +229,13 @@ impl ChunkReader for Chunks {
             JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid WHERE n.nspname = $1 AND c.relname = $2";
         let row = self.client.query_opt(SQL, &[&table.schema, &table.name]).await.map_err(|error| self.driver(table, error))?;
         Ok(row.map_or(0, |row| row.get::<_, i64>(0).max(0) as u64))
+    }
+
+    async fn distinct(&mut self, table: &TableDescription, columns: &[&str], rows_max: usize) -> Result<Vec<TextRow>> {
+        let list = columns.iter().map(|column| format!("{}::text", ident(column))).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT DISTINCT {list} FROM {} LIMIT {rows_max}", qualified(&table.schema, &table.name));
+        let rows = self.client.query(&sql, &[]).await;
+        let rows = rows.map_err(|error| from_driver(&self.site, "looking at what a table is used for", error).table(&table.name))?;
+        Ok(rows.iter().map(|row| (0..columns.len()).map(|at| row.get(at)).collect()).collect())
     }
 }

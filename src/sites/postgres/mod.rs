@@ -98,6 +98,14 @@ impl Site for Postgres {
         describe::describe(&self.connector, &self.schemas).await
     }
 
+    async fn schemas(&self) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' \
+            AND has_schema_privilege(oid, 'USAGE') ORDER BY nspname";
+        let rows = self.connector.client().await?.query(SQL, &[]).await;
+        let rows = rows.map_err(|error| from_driver(self.name(), "reading the list of schemas", error))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     async fn probe(&self, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>> {
         probe::probe(&self.connector, tables, from).await
     }

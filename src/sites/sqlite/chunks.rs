@@ -10,7 +10,7 @@ use super::connect::{Place, blocking};
 use super::describe;
 use super::rows::{RawKey, Rows, weight};
 use crate::model::{Image, Key, SiteTable, TableId};
-use crate::sites::{Cause, ChunkReader, Error, Result};
+use crate::sites::{Cause, ChunkReader, Error, Result, TableDescription, TextRow};
 
 pub struct SqliteChunks {
     place: Place,
@@ -87,6 +87,22 @@ impl ChunkReader for SqliteChunks {
     async fn estimate(&mut self, table: &Arc<SiteTable>) -> Result<u64> {
         self.with(table, |place, db, rows| {
             describe::rows_estimated(db, &rows.name).map_err(|e| place.error("counting rows", &e).table(&rows.name))
+        })
+        .await
+    }
+
+    async fn distinct(&mut self, table: &TableDescription, columns: &[&str], rows_max: usize) -> Result<Vec<TextRow>> {
+        let list = columns.iter().map(|column| format!("CAST({} AS TEXT)", describe::quote(column))).collect::<Vec<_>>().join(", ");
+        let sql = format!("SELECT DISTINCT {list} FROM {} LIMIT {rows_max}", describe::quote(&table.name));
+        let (place, inner, name, width) = (self.place.clone(), self.inner.clone(), table.name.clone(), columns.len());
+        blocking(&self.place.site, move || {
+            let inner = inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let read = || {
+                let mut query = inner.db.prepare(&sql)?;
+                let rows = query.query_map([], |row| (0..width).map(|at| row.get(at)).collect::<rusqlite::Result<TextRow>>())?;
+                rows.collect::<rusqlite::Result<Vec<TextRow>>>()
+            };
+            read().map_err(|e| place.error("looking at what a table is used for", &e).table(&name))
         })
         .await
     }

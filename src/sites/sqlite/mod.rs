@@ -81,6 +81,10 @@ impl Site for SqliteSite {
         .await
     }
 
+    async fn schemas(&self) -> Result<Vec<String>> {
+        Ok(vec!["main".into()])
+    }
+
     async fn probe(&self, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>> {
         let (tables, from) = (tables.to_vec(), from.cloned());
         self.with(move |place| probe::findings(place, &tables, from.as_ref())).await
