@@ -8,6 +8,7 @@ mod listen;
 mod operate;
 mod readers;
 mod session;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

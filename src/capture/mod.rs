@@ -8,6 +8,7 @@ pub mod follow;
 pub mod health;
 pub mod intake;
 mod net;
+pub mod numbers;
 pub mod reconcile;
 pub mod recover;
 mod watch;

@@ -189,6 +189,12 @@ pub trait Writer: Send {
     /// Runs after-apply statements in a transaction of their own, without a marker.
     async fn run(&mut self, statements: &[Statement]) -> Result<Vec<(usize, String)>>;
 
+    /// Moves what gives out keys of these tables on to the site's own class, above the highest key. Never back. What was done, and what
+    /// could not be. Engines that number behind the highest key by themselves have nothing to do.
+    async fn align(&mut self, _tables: &[Arc<SiteTable>]) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
+    }
+
     /// Cheap proof that the connection lives and the lock is still held.
     async fn ping(&mut self) -> Result<()>;
 }

@@ -1,5 +1,6 @@
 //! PostgreSQL 14 and later: the log by logical replication (`pgoutput`), values as text.
 
+mod ahead;
 mod assembly;
 mod chunks;
 mod connect;
@@ -11,6 +12,7 @@ mod pipeline;
 mod prepare;
 mod probe;
 mod replication;
+mod sequences;
 mod statements;
 mod values;
 mod writer;
