@@ -11,6 +11,7 @@ mod operate;
 mod readers;
 mod rekey;
 mod session;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -11,8 +11,8 @@ const ROOMS: [&str; 9] = ["model", "config", "resolve", "ledger", "sites", "capt
 const UNKNOWN_TO: [(&str, &str); 1] = [("sites", "ledger")];
 
 const TWINS: [&str; 3] = ["mysql", "postgres", "sqlite"];
-const TWIN_FILES: [&str; 9] =
-    ["chunks.rs", "connect.rs", "describe.rs", "errors.rs", "log.rs", "mod.rs", "probe.rs", "values.rs", "writer.rs"];
+const TWIN_FILES: [&str; 10] =
+    ["chunks.rs", "connect.rs", "describe.rs", "errors.rs", "log.rs", "mod.rs", "numbering.rs", "probe.rs", "values.rs", "writer.rs"];
 
 /// Drivers, and the folders that may name them.
 const DRIVERS: [(&str, &[&str]); 4] = [

@@ -17,7 +17,7 @@ fn check_proves_a_configuration_and_run_refuses_what_it_finds() {
     let fine = roster.run(&["check"]);
     assert_eq!(fine.code, 0, "{fine:?}");
     assert!(fine.out.contains("quick_check finds nothing") && fine.out.contains("`rosterd run` can start"), "{fine:?}");
-    assert!(fine.out.contains("each site gives out numbers for uid"), "{fine:?}");
+    assert!(fine.out.contains("users: the database knows no classes"), "{fine:?}");
 
     roster.sql(
         "nj",

@@ -89,6 +89,25 @@ fn sites_must_be_there_and_differ() {
 }
 
 #[test]
+fn two_sites_never_give_out_the_same_numbers() {
+    let sites = |hub: &str, nj: &str| format!("{HUB}{hub}\n{NJ}{nj}\n{USERS}");
+    refused(
+        &sites("", "ids = { offset = 1 }"),
+        &["site \"nj\"", "offset of its ids is 1", "site \"hub\", by its place", "ids = { offset = 2 }"],
+    );
+    refused(&sites("ids = { offset = 2 }", ""), &["site \"hub\"", "so is that of site \"nj\", by its place"]);
+    refused(&sites("ids = { offset = 3 }", "ids = { offset = 3 }"), &["site \"nj\"", "so is that of site \"hub\";"]);
+    refused(
+        &sites("ids = { increment = 10 }", "ids = { offset = 2, increment = 20 }"),
+        &["is 20, and that of site \"hub\" is 10", "one increment"],
+    );
+    refused(&sites("", "ids = { offset = 11 }"), &["site \"nj\"", "offset of its ids is 11", "from 1 to 10"]);
+    refused(&sites("ids = { increment = 1 }", ""), &["site \"hub\"", "increment of its ids is 1", "from 2"]);
+    refused(&sites("ids = 3", ""), &["{ offset = 3, increment = 10 }"]);
+    refused(&sites("ids = { ofset = 3 }", ""), &["unknown key `ofset`", "did you mean `offset`?"]);
+}
+
+#[test]
 fn urls_are_checked() {
     for (url, words) in [
         ("mysq://rosterd@db1/x", ["unknown url scheme `mysq`", "did you mean `mysql`?"]),
@@ -143,6 +162,7 @@ fn tables_are_checked() {
         ("initial = \"newest\"", ["unknown initial `newest`", "newest(column)"]),
         ("after_apply = [\"DROP TABLE {users}\"]", ["starts with DROP", "one INSERT, UPDATE, DELETE"]),
         ("references = { uid = \"users\" }", ["references has `users`", "table.column"]),
+        ("sequence = \"{sequences_value_seq\"", ["sequence has a `{` that is not closed", "{sequences}_value_seq"]),
         ("fuse_percent = 101", ["fuse_percent is 101", "1 to 100"]),
         ("fuse_rows = -1", ["fuse_rows is -1", "from 1 up"]),
     ] {

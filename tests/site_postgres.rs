@@ -60,6 +60,7 @@ fn site_for(server: &Server, database: &str, name: &str, user: &str) -> Arc<dyn 
         endpoint: Endpoint::Postgres(address),
         tls: Tls { mode: TlsMode::Off, ca_file: None, cert_file: None, key_file: None },
         prefix: Prefix::default(),
+        ids: Default::default(),
         tables: Default::default(),
     };
     postgres::site(SiteId(1), &config, &daemon())
@@ -89,6 +90,7 @@ async fn shared(site: &dyn Site) -> Vec<Arc<SiteTable>> {
             name: table.name,
             columns: columns.iter().map(|c| Some(c.column.clone()).filter(|_| !c.generated)).collect(),
             unique: table.unique,
+            allocation: None,
         })
     };
     fit.enumerate().map(share).collect()
@@ -766,6 +768,7 @@ async fn every_way_in_works(kind: Kind) {
             }),
             tls: Tls { mode, ca_file, cert_file: None, key_file: None },
             prefix: Prefix::default(),
+            ids: Default::default(),
             tables: Default::default(),
         };
         postgres::site(SiteId(1), &config, &daemon())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc};
 
 use super::health::Health;
+use super::numbers::Numbers;
 use super::{Report, Watch, absorb};
 use crate::ledger::{Handle, Result};
 use crate::model::{LogItem, Position, SiteId, TableId};
@@ -21,6 +22,7 @@ pub struct Follower {
     pub health: Arc<Health>,
     /// Woken when sites may be owed something new.
     pub owed: Arc<Notify>,
+    pub numbers: Arc<Numbers>,
 }
 
 /// Why following came to an end.
@@ -48,6 +50,7 @@ impl Follower {
             if let Some(position) = &position {
                 let _ = acknowledge.send((self.site, position.clone()));
             }
+            self.numbers.look(&report.inserted);
             self.tell(&report);
             if !report.altered.is_empty() {
                 return Ok(End::Altered(report.altered, position));

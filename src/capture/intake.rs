@@ -9,7 +9,7 @@ use super::net::{Net, net_effect};
 use super::watch::Watch;
 use super::{chunk, clash, fuse};
 use crate::ledger::{Error, Freshness, Ledger, Mode, Phase, QuarantineKind, Result, RowId};
-use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SiteId, TableId, Transaction};
+use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SiteId, TableId, Transaction, Value};
 use crate::mutation;
 use crate::resolve::{self, ConflictKind, Observed, Reach, Row};
 
@@ -26,6 +26,8 @@ pub struct Report {
     pub quarantined: Vec<(SiteId, TableId, String)>,
     /// Tables whose definition has to be looked at again.
     pub altered: Vec<TableId>,
+    /// Rows that applications inserted under a number.
+    pub inserted: Vec<(TableId, i64)>,
 }
 
 /// Takes one item of a site's log into the ledger. `now_us`: the daemon's clock.
@@ -203,8 +205,13 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
         Phase::Counting | Phase::Sweeping | Phase::Tidying | Phase::Done => Reach::All,
     };
     let images = (before.as_deref(), content.as_deref());
+    let (was_there, is_there) = (row.life.exists(), content.is_some());
     let Some(observed) = resolve::logged(&mut row, &shared.roster, &shared.policy, dot, images, at_us, reach) else { return Ok(()) };
     report.changes += observed.changes.min(1);
+    // An update may look like an insert in a log without images of what was before.
+    if let ([Value::Int(number)], true, true) = (key.0.as_slice(), is_there, !was_there || observed.apart) {
+        report.inserted.push((table, *number));
+    }
     record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)
 }
 

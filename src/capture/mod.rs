@@ -11,6 +11,7 @@ pub mod health;
 pub mod intake;
 mod kin;
 mod net;
+pub mod numbers;
 pub mod reconcile;
 pub mod recover;
 mod watch;

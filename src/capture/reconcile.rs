@@ -99,6 +99,8 @@ impl Scanner {
         }
         let progress = self.call(move |ledger| Ok(ledger.progress(site, id))).await?;
         if progress.phase == Phase::Done {
+            // Rows that the site had may have come there without their numbers having been drawn.
+            super::numbers::align(&self.control, self.site.name(), std::slice::from_ref(table)).await?;
             tracing::info!(site = self.follower.name, table = table.table.name, rows = progress.rows_read, "the table is known");
         }
         Ok(())

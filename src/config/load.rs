@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::error::{Error, Fault, Problem, Report, nearest};
+use super::ids;
 use super::matching::{is_pattern, matches};
 use super::preset;
 use super::raw::{OneOrMany, RawDaemon, RawFile, RawTable};
@@ -188,8 +189,10 @@ fn sites(
     let count = raw.len();
     let mut sites: Vec<SiteConfig> = Vec::new();
     let mut spans: BTreeMap<String, Range<usize>> = BTreeMap::new();
-    for raw in raw {
+    let mut named = BTreeMap::new();
+    for mut raw in raw {
         let span = raw.span();
+        let ids = raw.get_mut().ids.take();
         let Some(site) = site(raw, report, env) else { continue };
         let place = format!("site \"{}\"", site.name);
         for other in &sites {
@@ -200,6 +203,7 @@ fn sites(
                 report.add(Some(span.clone()), &place, Fault::new(cause, "one site is one database: take one of them out"));
             }
         }
+        named.extend(ids.map(|ids| (site.name.clone(), ids)));
         spans.insert(site.name.clone(), span);
         sites.push(site);
     }
@@ -216,6 +220,10 @@ fn sites(
         _ => {}
     }
     sites.sort_by_key(|site| site.role != Role::Hub);
+    // Without all of them, the places of the others are not known.
+    if sites.len() == count {
+        ids::settle(&mut sites, &named, report);
+    }
     (sites, spans)
 }
 

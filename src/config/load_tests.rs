@@ -84,3 +84,30 @@ fn no_password_shows_in_any_message() {
         assert!(!told.contains("hunter2") && told.contains("rosterd.toml:4"), "{told}");
     }
 }
+
+fn classes(config: &Config) -> Vec<(i64, i64, bool)> {
+    config.sites.iter().map(|site| (site.ids.class.offset, site.ids.class.increment, site.ids.named)).collect()
+}
+
+fn client(n: usize) -> String {
+    format!("[[site]]\nname = \"c{n}\"\nurl = \"mysql://r@db{n}/c\"\n")
+}
+
+#[test]
+fn each_site_gives_out_its_own_numbers() {
+    let clients: String = (1..3).map(client).collect();
+    assert_eq!(classes(&good(&format!("{clients}{HUB}{TABLE}"))), [(1, 10, false), (2, 10, false), (3, 10, false)], "the hub is the first");
+    let named = good(&format!("{}ids = {{ offset = 7, increment = 20 }}\n{HUB}{}{TABLE}", client(1), client(2)));
+    assert_eq!(classes(&named), [(1, 20, false), (7, 20, true), (3, 20, false)]);
+    let many: String = (1..11).map(client).collect();
+    assert_eq!(classes(&good(&format!("{HUB}{many}{TABLE}")))[10], (11, 100, false), "eleven sites need more than ten classes");
+}
+
+#[test]
+fn tables_name_what_numbers_their_keys() {
+    use crate::config::Sequence;
+    let config = good(&format!("{HUB}[share]\npreset = \"drupal7\"\n[[table]]\nname = \"role\"\nsequence = \"\"\n"));
+    let of = |table: &str| rule_for(&config.tables, table).and_then(|rule| rule.sequence);
+    assert_eq!(of("users").and_then(|sequence| sequence.at(&config.sites[0].prefix)).as_deref(), Some("sequences_value_seq"));
+    assert_eq!((of("role"), of("sessions")), (Some(Sequence::Application), None));
+}

@@ -69,6 +69,7 @@ fn overridden(earlier: TableRule, later: TableRule) -> TableRule {
         initial: later.initial.or(earlier.initial),
         after_apply: later.after_apply.or(earlier.after_apply),
         references: later.references.or(earlier.references),
+        sequence: later.sequence.or(earlier.sequence),
         fuse_rows: later.fuse_rows.or(earlier.fuse_rows),
         fuse_percent: later.fuse_percent.or(earlier.fuse_percent),
     }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::Predicate;
+use crate::model::{Class, Predicate};
 
 mod after_apply;
 mod endpoint;
 mod error;
 mod filter;
+mod ids;
 mod load;
 mod matching;
 mod preset;
@@ -18,6 +19,7 @@ mod raw;
 mod redact;
 mod rule;
 mod secret;
+mod sequence;
 mod site;
 mod sql;
 mod unknown;
@@ -27,6 +29,7 @@ pub use endpoint::Address;
 pub use error::{Error, Problem};
 pub use matching::{is_pattern, matches, rule_for};
 pub use secret::Secret;
+pub use sequence::Sequence;
 
 /// A whole, validated configuration: exactly one hub, distinct names, every policy known, every filter parsed.
 #[derive(Clone, Debug)]
@@ -79,8 +82,18 @@ pub struct SiteConfig {
     pub endpoint: Endpoint,
     pub tls: Tls,
     pub prefix: Prefix,
+    /// The numbers that it gives out.
+    pub ids: Ids,
     /// Where this site differs, by shared table name.
     pub tables: BTreeMap<String, SiteTableRule>,
+}
+
+/// Which numbers a site's applications give out for keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    pub class: Class,
+    /// The file says so; else it follows from the site's place among the sites.
+    pub named: bool,
 }
 
 /// Where a site's database is.
@@ -174,6 +187,7 @@ pub struct TableRule {
     pub initial: Option<Initial>,
     pub after_apply: Option<Vec<AfterApply>>,
     pub references: Option<BTreeMap<String, String>>,
+    pub sequence: Option<Sequence>,
     pub fuse_rows: Option<u64>,
     pub fuse_percent: Option<u8>,
 }

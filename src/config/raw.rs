@@ -50,8 +50,16 @@ pub(super) struct RawSite {
     pub key_file: Option<Spanned<String>>,
     pub prefix: Option<RawPrefix>,
     pub schema: Option<Spanned<String>>,
+    pub ids: Option<Spanned<RawIds>>,
     #[serde(default)]
     pub table: BTreeMap<String, Spanned<RawSiteTable>>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "expected a table such as { offset = 3, increment = 10 }")]
+pub(super) struct RawIds {
+    pub offset: Option<Spanned<i64>>,
+    pub increment: Option<Spanned<i64>>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +118,7 @@ pub(super) struct RawTable {
     pub initial: Option<Spanned<String>>,
     pub after_apply: Option<Vec<Spanned<String>>>,
     pub references: Option<BTreeMap<String, Spanned<String>>>,
+    pub sequence: Option<Spanned<String>>,
     pub fuse_rows: Option<Spanned<i64>>,
     pub fuse_percent: Option<Spanned<i64>>,
 }

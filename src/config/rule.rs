@@ -10,6 +10,7 @@ use super::error::{Fault, Report};
 use super::filter::filter;
 use super::matching::{is_pattern, rule_for};
 use super::raw::{RawDirection, RawTable, RawUnique};
+use super::sequence::sequence;
 use super::words::{self, COLUMN_POLICIES, DELETE_POLICIES, DIRECTIONS, INSERT_POLICIES, LOCAL_WRITES, word};
 use super::{ColumnPolicy, Direction, TableRule};
 
@@ -53,6 +54,7 @@ pub(super) fn rule(raw: Spanned<RawTable>, report: &mut Report<'_>) -> Option<Ta
         initial: at.read(raw.initial, words::initial),
         after_apply: raw.after_apply.map(|list| list.into_iter().filter_map(|text| at.read(Some(text), after_apply)).collect()),
         references: raw.references.map(|references| at.references(references)),
+        sequence: at.read(raw.sequence, sequence),
         fuse_rows: at.read_number(raw.fuse_rows, |n| match u64::try_from(n) {
             Ok(n) if n > 0 => Ok(n),
             _ => Err(Fault::new(format!("fuse_rows is {n}"), "give a number of rows from 1 up, or leave it out for no fuse")),

@@ -10,7 +10,7 @@ use super::error::{Fault, Report};
 use super::raw::{RawPrefix, RawSite, RawSiteTable};
 use super::secret::{self, Env, Secret};
 use super::words::{ROLES, TLS_MODES, word};
-use super::{Endpoint, Prefix, Role, SiteConfig, SiteTableRule, Tls, TlsMode};
+use super::{Endpoint, Ids, Prefix, Role, SiteConfig, SiteTableRule, Tls, TlsMode};
 
 const NAME_CHARS_MAX: usize = 40;
 
@@ -43,7 +43,7 @@ pub(super) fn site(raw: Spanned<RawSite>, report: &mut Report<'_>, env: Env<'_>)
     let prefix = raw.prefix.take().map(prefix).unwrap_or_default();
     let endpoint = finish_endpoint(endpoint?, password, &raw, &place, report);
     let tls = tls(&endpoint, &raw, &place, report);
-    Some(SiteConfig { name: name?, role: role?, endpoint, tls: tls?, prefix, tables })
+    Some(SiteConfig { name: name?, role: role?, endpoint, tls: tls?, prefix, ids: Ids::default(), tables })
 }
 
 fn site_name(name: &str) -> Result<String, Fault> {

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Fault, Report};
-use super::raw::{RawDaemon, RawFile, RawPreset, RawShare, RawSite, RawSiteTable, RawTable};
+use super::raw::{RawDaemon, RawFile, RawIds, RawPreset, RawShare, RawSite, RawSiteTable, RawTable};
 
 /// Reports every unknown key of a configuration file.
 pub(super) fn check_file(root: &DeTable<'_>, report: &mut Report<'_>) {
@@ -21,6 +21,9 @@ pub(super) fn check_file(root: &DeTable<'_>, report: &mut Report<'_>) {
     for site in list(root, "site", report) {
         let place = named("site", site);
         check_keys::<RawSite>(site, &place, report);
+        if let Some(ids) = site.get("ids").and_then(|value| value.get_ref().as_table()) {
+            check_keys::<RawIds>(ids, &place, report);
+        }
         let tables = section(site, "table", report).into_iter().flat_map(|tables| tables.iter());
         for (name, value) in tables.filter_map(|(name, value)| Some((name, value.get_ref().as_table()?))) {
             check_keys::<RawSiteTable>(value, &format!("{place}, table \"{}\"", name.get_ref()), report);
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_at_every_depth_are_named() {
-        let text = "demon = 1\n[[site]]\nname = \"nj\"\npasword_file = \"x\"\n[site.table.users]\ncolums = {}\n\
+        let text = "demon = 1\n[[site]]\nname = \"nj\"\npasword_file = \"x\"\nids = { ofset = 1 }\n[site.table.users]\ncolums = {}\n\
                     [[table]]\nname = \"users\"\nunique = { renam = \"x\" }\nfilters = \"\"\n[share]\npresets = []\n";
         let root = DeTable::parse(text).unwrap();
         let mut report = Report::new("f.toml".into(), std::path::Path::new("/"), text);
@@ -147,6 +150,7 @@ mod tests {
             [
                 " unknown key `demon` did you mean `daemon`?",
                 "site \"nj\" unknown key `pasword_file` did you mean `password_file`?",
+                "site \"nj\" unknown key `ofset` did you mean `offset`?",
                 "site \"nj\", table \"users\" unknown key `colums` did you mean `columns`?",
                 "table \"users\" unknown key `renam` did you mean `rename`?",
                 "table \"users\" unknown key `filters` did you mean `filter`?",

@@ -3,13 +3,14 @@
 //! It is done in one transaction as an application would do it, without a marker: what comes back through the site's log is a
 //! delete under the old key and an insert under the new one, and the merge does the rest.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Daemon, Member};
 use crate::capture::lock;
 use crate::config::SiteConfig;
 use crate::ledger::{self, Ledger, QuarantineKind};
-use crate::model::{Key, SiteTable, Table, TableId, Value};
+use crate::model::{Class, Key, SiteTable, Table, TableId, Value};
 use crate::ops::history;
 use crate::sites::binding::{self, PlannedTable};
 use crate::sites::{Site, TableDescription};
@@ -26,7 +27,9 @@ impl Daemon {
     /// Gives the row another key, or says what would be done.
     pub(super) async fn rekey(&self, name: &str, to: Option<i64>, go: bool) -> Result<String, String> {
         let named = name.to_owned();
-        let planned = self.ledger.call(move |ledger| plan(ledger, &named, to)).await.map_err(|error| error.to_string())??;
+        let classes: HashMap<String, Class> =
+            self.members.iter().map(|member| (member.config.name.clone(), member.config.ids.class)).collect();
+        let planned = self.ledger.call(move |ledger| plan(ledger, &named, to, &classes)).await.map_err(|error| error.to_string())??;
         let member = self.member(&planned.site).ok_or_else(|| format!("site {} is not configured any more", planned.site))?;
         let descriptions = member.site.describe().await.map_err(|error| error.to_string())?;
         let tables: Vec<_> = lock(&self.plan).clone();
@@ -42,7 +45,8 @@ impl Daemon {
     }
 }
 
-fn plan(ledger: &mut Ledger, name: &str, to: Option<i64>) -> ledger::Result<Result<Move, String>> {
+/// The new key is `to`, or the next of the site's own class above all there are.
+fn plan(ledger: &mut Ledger, name: &str, to: Option<i64>, classes: &HashMap<String, Class>) -> ledger::Result<Result<Move, String>> {
     let Some((site, record)) = history::named(ledger, name)? else {
         return Ok(Err(format!("no row is held back under the name {name}; `rosterd quarantine list` has the names")));
     };
@@ -53,7 +57,8 @@ fn plan(ledger: &mut Ledger, name: &str, to: Option<i64>) -> ledger::Result<Resu
         return Ok(Err("the table's key is not one number: give the row another key at its site yourself; it is shared then".into()));
     };
     let highest = ledger.highest_key(record.table)?.max(old);
-    let new = to.unwrap_or(highest + 1);
+    let next = || classes.get(&site.name).and_then(|class| class.next_from(highest + 1)).unwrap_or(highest + 1);
+    let new = to.unwrap_or_else(next);
     if ledger.load(record.table, &Key(vec![Value::Int(new)]))?.0.is_some() || new == old {
         return Ok(Err(format!("the key {new} is taken; leave --to out for a free one")));
     }

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::identity::identify;
+use super::upkeep::{fence, upkeep};
 use super::{Daemon, Member};
 use crate::apply::lane::{LaneWorker, Repeats, recover};
 use crate::apply::{Limits, Target, TargetTable, Template, TemplatePiece};
 use crate::capture::follow::{End, Follower, now_us};
 use crate::capture::health::State;
 use crate::capture::lock;
+use crate::capture::numbers::Numbers;
 use crate::capture::reconcile::{self, Scanner};
 use crate::capture::{Watch, recover as lost};
 use crate::config::{AfterApply, AfterApplyPiece, SiteConfig};
@@ -77,20 +79,13 @@ impl Definitions {
     }
 }
 
-type Control = Arc<tokio::sync::Mutex<Box<dyn Writer>>>;
+pub(super) type Control = Arc<tokio::sync::Mutex<Box<dyn Writer>>>;
 type Markers = Vec<(MarkerId, MarkerKind, Vec<u8>)>;
 
-/// Rows of the marker table removed at once.
-const FORGET_MAX: usize = 256;
-const UPKEEP: Duration = Duration::from_millis(250);
 /// How long the lanes may take to finish the batches in hand when a session is ended.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
-/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
-const HEARTBEAT_TICKS: u32 = 40;
 /// How often a table that has stopped for its definition is looked at.
 const MENDED: Duration = Duration::from_secs(3);
-/// How long capture may take to come to a watermark when its log has nothing else.
-const FENCE: Duration = Duration::from_secs(600);
 
 /// Runs a session to its end. None: it is to be begun anew at once, as a table's definition has changed.
 pub async fn run(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Option<Failure> {
@@ -132,6 +127,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let (schema, name) = (marker_schema(&member.config), member.config.name.clone());
     let log = LogMember { site: member.id, name, tables: tables.clone(), marker_schema: schema, from };
     let (mut subscription, acknowledge) = daemon.readers.subscribe(site.clone(), log);
+    let numbers = Arc::new(Numbers::new(&tables));
     let follower = Arc::new(Follower {
         site: member.id,
         name: member.config.name.clone(),
@@ -139,6 +135,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         watch: watch.clone(),
         health: member.health.clone(),
         owed: daemon.owed.clone(),
+        numbers: numbers.clone(),
     });
     member.health.enter(State::CatchingUp);
 
@@ -204,7 +201,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         tokio::try_join!(
             lanes,
             async { Ok::<(), Failure>(scanner.run().await?) },
-            upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats]),
+            upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats], (&numbers, &tables)),
         )?;
         Ok(())
     };
@@ -367,21 +364,6 @@ async fn compare_anew(
     Ok(())
 }
 
-/// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.
-async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
-    let waiting = watch.clone();
-    let marked = daemon.ledger.call(move |ledger| {
-        let marker = ledger.next_marker()?;
-        Ok((marker, lock(&waiting).wait_for(marker)))
-    });
-    let (marker, reached) = marked.await.map_err(|error| Some(error.into()))?;
-    control.lock().await.mark(marker).await.map_err(|error| Some(error.into()))?;
-    match tokio::time::timeout(FENCE, reached).await {
-        Ok(Ok(())) => Ok(()),
-        _ => Err(None),
-    }
-}
-
 /// Markers that were there on connecting have been heard by now; those of batches in hand excepted.
 async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Markers) -> Result<(), Failure> {
     let (id, all): (_, Vec<MarkerId>) = (member.id, markers.iter().map(|(marker, ..)| *marker).collect());
@@ -392,33 +374,6 @@ async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Mar
         ledger.caught_up(id)
     };
     Ok(daemon.ledger.call(heard).await?)
-}
-
-/// Removes markers that have been heard back, repeats after-apply statements, and proves that the lock is still held.
-async fn upkeep(daemon: &Arc<Daemon>, member: &Arc<Member>, control: &Control, repeats: [&Arc<Repeats>; 2]) -> Result<(), Failure> {
-    let id = member.id;
-    let mut ticks = 0u32;
-    loop {
-        tokio::time::sleep(UPKEEP).await;
-        ticks += 1;
-        if ticks.is_multiple_of(HEARTBEAT_TICKS) {
-            let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
-            control.lock().await.mark(marker).await?;
-        }
-        let due: Vec<_> = repeats.iter().flat_map(|repeats| repeats.take_due()).collect();
-        if !due.is_empty() {
-            control.lock().await.run(&due).await?;
-        }
-        if ticks.is_multiple_of(20) {
-            let heard = daemon.ledger.call(move |ledger| Ok(ledger.take_heard(id, FORGET_MAX))).await?;
-            if heard.is_empty() {
-                control.lock().await.ping().await?;
-                continue;
-            }
-            control.lock().await.forget(&heard).await?;
-            daemon.ledger.call(move |ledger| ledger.forgotten(id, &heard)).await?;
-        }
-    }
 }
 
 /// The log can't be followed any more: what the site's markers say is noted, and its tables are compared with the ledger.

@@ -5,6 +5,7 @@
 
 mod change;
 mod civil;
+mod class;
 mod codec;
 mod column;
 mod compare;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction};
 pub use civil::parse_time;
+pub use class::{Allocation, Class};
 pub use codec::{Malformed, Reader, Writer};
 pub use column::{Charset, ColumnType, Family, Fit, Refusal, Span, Special, ZeroDates};
 pub use compare::compare_types;

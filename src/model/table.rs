@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ColumnType, Family};
+use super::{Allocation, ColumnType, Family};
 
 /// A shared table's number in the ledger. It never changes and is never given to another table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +47,8 @@ pub struct SiteTable {
     pub columns: Vec<Option<SiteColumn>>,
     /// Other unique keys, as lists of the site's column names.
     pub unique: Vec<UniqueKey>,
+    /// How its keys are given out here; None: every site's applications give out none, or the database has no part in it.
+    pub allocation: Option<Allocation>,
 }
 
 #[derive(Clone, Debug)]

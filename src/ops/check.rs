@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, pairs, schema};
+use super::{FORMAT, ids, pairs, schema};
 use crate::config::{Config, SiteConfig};
 use crate::ledger::Ledger;
 use crate::model::{Position, SiteTable, Table, TableId};
@@ -106,9 +106,7 @@ pub async fn check(config: &Config, connectors: Vec<Arc<dyn Site>>, ledger: &Pat
     };
     let positions = ledger_positions(&mut subjects, known);
     join_all(subjects.iter_mut().zip(positions).map(|(subject, from)| probe(subject, from, alone))).await;
-    if plan.is_some() {
-        pairs::numbering(config, &mut subjects, &plan.unwrap_or_default());
-    }
+    ids::judge(config, &mut subjects, &plan.unwrap_or_default()).await;
     let sites = subjects.into_iter().map(Subject::report).collect();
     Report { format: FORMAT, sites }
 }

@@ -11,6 +11,7 @@ pub mod check_text;
 pub mod exposition;
 pub mod history;
 pub mod history_text;
+pub mod ids;
 pub mod init;
 pub mod inspect;
 pub mod inspect_text;

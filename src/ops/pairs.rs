@@ -1,9 +1,9 @@
-//! What `check` says of every two sites: types, unique keys, letter case, numbers given out by both.
+//! What `check` says of every two sites: types, unique keys, letter case.
 
 use std::sync::Arc;
 
 use super::check::Subject;
-use crate::config::{Config, Direction, InsertPolicy};
+use crate::config::{Config, Direction};
 use crate::model::{Fit, SiteTable, Table, UniqueKey, compare_types};
 use crate::sites::binding::{self, PlannedTable};
 use crate::sites::{Finding, TableDescription};
@@ -153,37 +153,4 @@ fn keys(table: &SiteTable) -> Vec<(Vec<&str>, &UniqueKey)> {
         }
     }
     all
-}
-
-/// Keys that are numbers which each site gives out for itself. Where the engine has proved residue classes, its findings say so.
-pub fn numbering(config: &Config, subjects: &mut [Subject], tables: &[(PlannedTable, Arc<Table>)]) {
-    let proved = |subject: &Subject| subject.found.iter().any(|finding| finding.subject.starts_with("id allocation"));
-    if subjects.len() < 2 || subjects.iter().all(proved) {
-        return;
-    }
-    let count = subjects.len();
-    for (planned, table) in tables {
-        let from_hub = matches!(planned.rule.direction, Some(Direction::FromHub { .. }));
-        let surrogate = planned.policy(table).insert == InsertPolicy::Quarantine && table.key.len() == 1;
-        let numbered = subjects.iter().filter(|subject| is_numbered(subject, planned, table)).count();
-        if from_hub || !surrogate || numbered == 0 {
-            continue;
-        }
-        let key = &table.columns[table.key[0]].name;
-        let text = format!(
-            "each site gives out numbers for {key} by itself: two may give the same one to two people; the later one is then held back"
-        );
-        let remedy = format!(
-            "let each site use numbers of its own: in MySQL and MariaDB auto_increment_increment = {count} and auto_increment_offset = 1 to {count}, one for each server; \
-             in PostgreSQL ALTER SEQUENCE ... INCREMENT BY {count} with another remainder at each site; or let people register at {} only",
-            config.sites[0].name
-        );
-        subjects[0].add(Finding::warning(format!("table {}", planned.name), text, remedy));
-    }
-}
-
-fn is_numbered(subject: &Subject, planned: &PlannedTable, table: &Table) -> bool {
-    let (Some(described), Some(bound)) = (described(subject, planned), self::table(subject, planned)) else { return false };
-    let Some(column) = &bound.columns[table.key[0]] else { return false };
-    described.columns.iter().any(|c| c.column.name == column.name && c.numbered)
 }

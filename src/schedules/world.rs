@@ -496,7 +496,14 @@ impl Worker {
                 has[ordinal].then(|| SiteColumn { name: name.into(), ty, ordinal, nullable: false })
             };
             let columns = ["k", "a", "b"].into_iter().enumerate().map(column).collect();
-            let table = SiteTable { table: table(id), schema: "main".into(), name: table(id).name.clone(), columns, unique: Vec::new() };
+            let table = SiteTable {
+                table: table(id),
+                schema: "main".into(),
+                name: table(id).name.clone(),
+                columns,
+                unique: Vec::new(),
+                allocation: None,
+            };
             (id, TargetTable { table: Arc::new(table), after_apply: Vec::new() })
         };
         let tables = HashMap::from(TABLES.map(site_table));

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{ColumnDescription, Finding, TableDescription};
-use crate::config::{self, Config, Direction, Endpoint, Initial, InsertPolicy, SiteConfig, TableRule, UniquePolicy};
-use crate::model::{Column, ColumnType, Family, SiteTable, Table, TableId};
+use crate::config::{self, Config, Direction, Endpoint, Initial, InsertPolicy, Sequence, SiteConfig, TableRule, UniquePolicy};
+use crate::model::{Allocation, Column, ColumnType, Family, SiteTable, Table, TableId};
 use crate::resolve::{InitialPolicy, TablePolicy};
 
 /// A table that the configuration shares, as the hub has it.
@@ -141,6 +141,13 @@ impl PlannedTable {
         };
         policy
     }
+
+    /// Its key is a number that each site's applications give out by themselves: two must not give out the same.
+    pub fn sites_give_out_keys(&self, table: &Table) -> bool {
+        let number = table.key.len() == 1 && table.columns[table.key[0]].family == Family::Integer;
+        let from_hub = matches!(self.rule.direction, Some(Direction::FromHub { .. }));
+        number && !from_hub && self.rule.sequence != Some(Sequence::Application) && self.policy(table).insert == InsertPolicy::Quarantine
+    }
 }
 
 /// How a site has a shared table, or why it can't take part in it.
@@ -197,7 +204,32 @@ pub fn bind(
         name: description.name.clone(),
         columns,
         unique: description.unique.clone(),
+        allocation: allocation(site, planned, table, descriptions),
     })
+}
+
+/// How the site's database gives out the table's keys. None: they are not given out here, or nothing shows that the database does it.
+fn allocation(site: &SiteConfig, planned: &PlannedTable, table: &Table, descriptions: &[TableDescription]) -> Option<Allocation> {
+    if !planned.sites_give_out_keys(table) {
+        return None;
+    }
+    let (rule, key) = (planned.rule.sequence.as_ref(), &table.columns[table.key[0]].name);
+    let is_sqlite = matches!(site.endpoint, Endpoint::Sqlite { .. });
+    let numbered = find(site, &table.name, descriptions)
+        .is_some_and(|description| description.columns.iter().any(|c| c.numbered && c.column.name == site_column(site, &table.name, key)));
+    let named = rule.is_some_and(|sequence| match sequence.tables().as_slice() {
+        [] => matches!(site.endpoint, Endpoint::Postgres(_)),
+        tables => tables.iter().any(|name| find(site, name, descriptions).is_some_and(|d| d.columns.iter().any(|column| column.numbered))),
+    });
+    // SQLite knows no classes: there the application keeps to its own if the file says so.
+    if !site.ids.named && (is_sqlite || !(numbered || named)) {
+        return None;
+    }
+    let sequence = rule.and_then(|sequence| sequence.at(&site.prefix)).map(|full| match full.split_once('.') {
+        Some((schema, name)) => (schema.to_owned(), name.to_owned()),
+        None => (default_schema(site).to_owned(), full),
+    });
+    Some(Allocation { class: site.ids.class, sequence })
 }
 
 /// Names of the shared tables: those that rules name, and the hub's tables that their patterns match, in the rules' order.

@@ -7,6 +7,7 @@
 pub mod binding;
 mod error;
 pub mod mysql;
+mod numbering;
 pub mod postgres;
 pub mod sqlite;
 pub mod tls;
@@ -16,9 +17,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use error::{Cause, Disposition, Error, Result};
+pub use numbering::{Given, Numbering};
 
 use crate::model::{
-    ForeignKey, Image, Key, LogItem, MarkerId, MarkerKind, Position, SiteColumn, SiteId, SiteTable, UniqueKey, Value, WriteKind,
+    Class, ForeignKey, Image, Key, LogItem, MarkerId, MarkerKind, Position, SiteColumn, SiteId, SiteTable, UniqueKey, Value, WriteKind,
 };
 
 /// Name of our table at each site: one row for each of our transactions that has not been heard back yet.
@@ -47,6 +49,9 @@ pub trait Site: Send + Sync {
 
     /// Everything about the server that `check` proves; privileges are tried. `from`: where capture would resume.
     async fn probe(&self, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>>;
+
+    /// How the database gives out keys of these tables, and what would make it give out numbers of `class`. In the tables' order.
+    async fn numbering(&self, class: Class, tables: &[Arc<SiteTable>]) -> Result<Vec<Numbering>>;
 
     /// The statements that an administrator runs once so that rosterd's account can do its work.
     fn grants(&self, tables: &[Arc<SiteTable>]) -> Vec<String>;
@@ -197,6 +202,12 @@ pub trait Writer: Send {
 
     /// Runs after-apply statements in a transaction of their own, without a marker.
     async fn run(&mut self, statements: &[Statement]) -> Result<Vec<(usize, String)>>;
+
+    /// Moves what gives out keys of these tables on to the site's own class, above the highest key. Never back. What was done, and what
+    /// could not be. Engines that number behind the highest key by themselves have nothing to do.
+    async fn align(&mut self, _tables: &[Arc<SiteTable>]) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
+    }
 
     /// Cheap proof that the connection lives and the lock is still held.
     async fn ping(&mut self) -> Result<()>;

@@ -69,6 +69,7 @@ impl Bed {
                 name: found.name.clone(),
                 columns: found.columns.iter().map(|c| Some(c.column.clone())).collect(),
                 unique: found.unique.clone(),
+                allocation: None,
             })
         });
         tables.collect()
@@ -131,6 +132,7 @@ pub fn site_at(path: PathBuf, lock_wait: Duration) -> Arc<dyn Site> {
         endpoint: Endpoint::Sqlite { path },
         tls: Tls { mode: TlsMode::Off, ca_file: None, cert_file: None, key_file: None },
         prefix: Prefix::default(),
+        ids: Default::default(),
         tables: BTreeMap::new(),
     };
     let daemon = Daemon {

@@ -44,6 +44,7 @@ pub fn config(host: Host, user: &str, password: Option<&str>, database: &str) ->
         endpoint: Endpoint::MySql(address),
         tls: Tls { mode: TlsMode::Off, ca_file: None, cert_file: None, key_file: None },
         prefix: Prefix::default(),
+        ids: Default::default(),
         tables: BTreeMap::new(),
     }
 }
@@ -86,6 +87,7 @@ impl<'a> Place<'a> {
             name: description.name,
             columns: columns.into_iter().map(Some).collect(),
             unique: description.unique,
+            allocation: None,
         })
     }
 

@@ -56,8 +56,15 @@ fn seen(name: &str, url: &str, tables: Vec<TableDescription>) -> Seen {
     let address = Address::parse(url, Path::new("/srv")).unwrap();
     let role = if name == "hub" { Role::Hub } else { Role::Client };
     let tls = Tls { mode: TlsMode::VerifyFull, ca_file: None, cert_file: None, key_file: None };
-    let config =
-        SiteConfig { name: name.into(), role, endpoint: address.endpoint, tls, prefix: Default::default(), tables: Default::default() };
+    let config = SiteConfig {
+        name: name.into(),
+        role,
+        endpoint: address.endpoint,
+        tls,
+        prefix: Default::default(),
+        ids: Default::default(),
+        tables: Default::default(),
+    };
     Seen { config, url: address.url, address: url.into(), password: PasswordLine::None, tables, answers: Default::default() }
 }
 

@@ -12,6 +12,7 @@ mod gtid;
 mod image;
 mod json;
 mod log;
+mod numbering;
 mod probe;
 mod shapes;
 mod steps;
@@ -23,9 +24,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::connect::{Flavor, Server, Session, quoted};
-use super::{ChunkReader, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Result, Site, TableDescription, Writer};
+use super::{ChunkReader, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Result, Site, TableDescription, Writer};
 use crate::config::{self, Endpoint, Prefix};
-use crate::model::{Position, SiteId, SiteTable};
+use crate::model::{Class, Position, SiteId, SiteTable};
 
 struct MySqlSite {
     server: Arc<Server>,
@@ -114,6 +115,11 @@ impl Site for MySqlSite {
 
     async fn probe(&self, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>> {
         probe::probe(self.session().await?, tables, from).await
+    }
+
+    async fn numbering(&self, class: Class, tables: &[Arc<SiteTable>]) -> Result<Vec<Numbering>> {
+        let numbering = numbering::numbering(self.session().await?, class).await?;
+        Ok(vec![numbering; tables.len()])
     }
 
     fn grants(&self, tables: &[Arc<SiteTable>]) -> Vec<String> {

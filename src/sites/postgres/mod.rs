@@ -1,16 +1,19 @@
 //! PostgreSQL 14 and later: the log by logical replication (`pgoutput`), values as text.
 
+mod ahead;
 mod assembly;
 mod chunks;
 mod connect;
 mod describe;
 mod errors;
 mod log;
+mod numbering;
 mod pgoutput;
 mod pipeline;
 mod prepare;
 mod probe;
 mod replication;
+mod sequences;
 mod statements;
 mod values;
 mod writer;
@@ -22,9 +25,9 @@ use async_trait::async_trait;
 use self::connect::Connector;
 use self::errors::from_driver;
 use self::replication::Replication;
-use super::{ChunkReader, Error, Finding, Lane, LogMember, LogReader, Result, Site, TableDescription, Writer};
+use super::{ChunkReader, Error, Finding, Lane, LogMember, LogReader, Numbering, Result, Site, TableDescription, Writer};
 use crate::config;
-use crate::model::{Position, SiteId, SiteTable};
+use crate::model::{Class, Position, SiteId, SiteTable};
 
 /// The site of a configuration whose endpoint is a PostgreSQL server.
 pub fn site(id: SiteId, config: &config::SiteConfig, daemon: &config::Daemon) -> Arc<dyn Site> {
@@ -108,6 +111,10 @@ impl Site for Postgres {
 
     async fn probe(&self, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>> {
         probe::probe(&self.connector, tables, from).await
+    }
+
+    async fn numbering(&self, class: Class, tables: &[Arc<SiteTable>]) -> Result<Vec<Numbering>> {
+        numbering::numbering(&self.connector, class, tables).await
     }
 
     fn grants(&self, tables: &[Arc<SiteTable>]) -> Vec<String> {

@@ -329,7 +329,9 @@ fn create_marker_and_publication(connector: &Connector, tables: &[Arc<SiteTable>
 
 pub(super) fn grants(connector: &Connector, tables: &[Arc<SiteTable>]) -> Vec<String> {
     let (role, server) = (ident(&connector.server.user), &connector.server);
-    let mut schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).chain([server.schema.as_str()]).collect();
+    let named = tables.iter().filter_map(|table| Some(table.allocation.as_ref()?.sequence.as_ref()?.0.as_str()));
+    let own = tables.iter().map(|table| table.schema.as_str()).chain([server.schema.as_str()]);
+    let mut schemas: Vec<&str> = own.chain(named).collect();
     schemas.sort_unstable();
     schemas.dedup();
     let mut statements = vec![

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::connect::{ident, literal, qualified};
+use super::connect::{ident, qualified};
 use super::values::{Param, encode, typed};
 use crate::model::{MarkerId, SiteColumn, WriteKind, fit};
 use crate::sites::{MARKER_TABLE, Piece, RowWrite, Statement};
@@ -76,19 +76,6 @@ pub(super) fn after_apply(statement: &Statement) -> Sql {
         }
     }
     Sql { text: sql.text, params: sql.params }
-}
-
-/// Moves a sequence on to `$1` if it is behind, as a MySQL AUTO_INCREMENT does by itself. Steps of `nextval` never take
-/// back what a session has just drawn; only where the gap is wide is the sequence set.
-pub(super) fn advance_sequence(schema: &str, name: &str) -> String {
-    let sequence = qualified(schema, name);
-    let constant = literal(&sequence);
-    format!(
-        "SELECT CASE WHEN $1::bigint - last_value <= 10000 \
-         THEN (SELECT max(nextval({constant}::regclass)) FROM generate_series(1, $1::bigint - last_value + (NOT is_called)::int)) \
-         ELSE setval({constant}::regclass, $1::bigint) END FROM {sequence} \
-         WHERE last_value < $1::bigint OR last_value = $1::bigint AND NOT is_called"
-    )
 }
 
 struct Builder {

@@ -1,17 +1,20 @@
 //! Our own transactions at a site: one connection for each lane, holding that lane's lock for as long as it lives.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_postgres::{Client, Statement as Prepared};
 
+use super::ahead::Ahead;
 use super::connect::{Connector, qualified};
 use super::errors::{Fault, from_driver};
 use super::pipeline::{Bound, Failed, guarded, pipelined};
+use super::sequences;
 use super::statements::{self, Sql};
-use crate::model::{MarkerId, MarkerKind, WriteKind};
-use crate::sites::{Batch, Cause, Error, Lane, MARKER_TABLE, Outcome, Rejection, Result, RowWrite, Statement, Writer};
+use crate::model::{MarkerId, MarkerKind, SiteTable, WriteKind};
+use crate::sites::{Batch, Cause, Error, Finding, Lane, MARKER_TABLE, Outcome, Rejection, Result, RowWrite, Statement, Writer};
 
 const PREPARED_MAX: usize = 1000;
 /// Each row found costs a round trip: the rest of a thoroughly bad batch is found in further attempts.
@@ -24,17 +27,9 @@ struct PostgresWriter {
     client: Client,
     lock_key: i64,
     prepared: HashMap<String, Prepared>,
-    /// Of each shared table's numbered columns: the sequence, and how far we know it to be.
-    sequences: HashMap<(String, String), Vec<Sequence>>,
+    sequences: Ahead,
     /// A call may have been dropped inside a transaction.
     in_transaction: bool,
-}
-
-struct Sequence {
-    column: String,
-    schema: String,
-    name: String,
-    reached: i64,
 }
 
 pub(super) async fn open(connector: &Connector, lane: Lane, holder: &str) -> Result<Box<dyn Writer>> {
@@ -54,7 +49,7 @@ pub(super) async fn open(connector: &Connector, lane: Lane, holder: &str) -> Res
         Err(error) if Fault::of(&error).is_none_or(|fault| fault.code != "42501") => return Err(refused(error)),
         Ok(()) | Err(_) => {}
     }
-    let (prepared, sequences) = (HashMap::new(), HashMap::new());
+    let (prepared, sequences) = (HashMap::new(), Ahead::default());
     let writer = PostgresWriter { site, schema, lane, client, lock_key, prepared, sequences, in_transaction: false };
     writer.name_holder(holder).await?;
     Ok(Box::new(writer))
@@ -260,7 +255,8 @@ impl PostgresWriter {
     async fn attempt(&mut self, batch: &Batch) -> Result<Outcome> {
         self.clean().await?;
         let head = self.bind_head(batch).await?;
-        self.find_sequences(&batch.rows).await?;
+        let found = self.sequences.find(&self.client, &batch.rows).await;
+        found.map_err(|error| self.driver("looking at sequences", error))?;
         let (statements, mut failed) = self.bind_statements(&batch.statements).await?;
         match self.first_pass(batch, &head).await? {
             Pass::Done(rejected) if rejected.is_empty() => {}
@@ -271,7 +267,8 @@ impl PostgresWriter {
             Pass::Failed => return self.culprits(batch, &head, None).await,
         }
         failed.extend(self.run_guarded(&statements).await?);
-        self.advance_sequences(&batch.rows).await?;
+        let advanced = self.sequences.advance(&self.client, &self.site, &batch.rows).await;
+        advanced.map_err(|error| self.driver("moving a sequence on", error))?;
         match self.end("COMMIT").await {
             Ok(()) => Ok(Outcome::Committed { failed }),
             // A deferred constraint speaks at the commit.
@@ -323,52 +320,6 @@ impl PostgresWriter {
         let failed = statements.iter().zip(answers).filter_map(|((at, _), answer)| Some((*at, answer.err()?.fault.bare())));
         Ok(failed.collect())
     }
-
-    /// Looks up, once for each table, which columns a sequence numbers.
-    async fn find_sequences(&mut self, rows: &[RowWrite]) -> Result<()> {
-        const SQL: &str = "SELECT a.attname, sn.nspname, s.relname FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace \
-            JOIN pg_depend d ON d.refobjid = t.oid AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') \
-            JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace \
-            JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid \
-            JOIN pg_sequence q ON q.seqrelid = s.oid AND q.seqincrement > 0 \
-            WHERE n.nspname = $1 AND t.relname = $2 AND has_sequence_privilege(s.oid, 'UPDATE') AND has_sequence_privilege(s.oid, 'SELECT')";
-        for row in rows.iter().filter(|row| row.kind == WriteKind::Insert) {
-            let name = (row.table.schema.clone(), row.table.name.clone());
-            if !self.sequences.contains_key(&name) {
-                let found =
-                    self.client.query(SQL, &[&name.0, &name.1]).await.map_err(|error| self.driver("looking at sequences", error))?;
-                let sequence =
-                    |row: &tokio_postgres::Row| Sequence { column: row.get(0), schema: row.get(1), name: row.get(2), reached: i64::MIN };
-                self.sequences.insert(name, found.iter().map(sequence).collect());
-            }
-        }
-        Ok(())
-    }
-
-    /// Numbers that came from another site must not be drawn here again.
-    async fn advance_sequences(&mut self, rows: &[RowWrite]) -> Result<()> {
-        let mut wanted: Vec<(Sql, (String, String), usize, i64)> = Vec::new();
-        for (name, sequences) in &self.sequences {
-            for (which, sequence) in sequences.iter().enumerate() {
-                let numbers =
-                    rows.iter().filter(|row| row.kind == WriteKind::Insert && row.table.name == name.1 && row.table.schema == name.0);
-                let highest = numbers.filter_map(|row| row.number_in(&sequence.column)).max();
-                if let Some(highest) = highest.filter(|highest| *highest > sequence.reached) {
-                    let text = statements::advance_sequence(&sequence.schema, &sequence.name);
-                    let params = vec![super::values::Param::Text(highest.to_string())];
-                    wanted.push((Sql { text, params }, name.clone(), which, highest));
-                }
-            }
-        }
-        for (sql, name, which, highest) in wanted {
-            let bound = self.bind(sql).await.map_err(|error| self.driver("moving a sequence on", error))?;
-            guarded(&self.client, &[bound], 1).await.map_err(|error| self.driver("moving a sequence on", error))?;
-            if let Some(sequence) = self.sequences.get_mut(&name).and_then(|all| all.get_mut(which)) {
-                sequence.reached = highest;
-            }
-        }
-        Ok(())
-    }
 }
 
 enum Pass {
@@ -376,16 +327,6 @@ enum Pass {
     Done(Vec<(usize, Rejection)>),
     /// The server refused a row.
     Failed,
-}
-
-impl RowWrite {
-    fn number_in(&self, column: &str) -> Option<i64> {
-        let (_, value) = self.columns.iter().find(|(number, _)| self.table.columns[*number].as_ref().is_some_and(|c| c.name == column))?;
-        match value {
-            crate::model::Value::Int(n) => Some(*n),
-            _ => None,
-        }
-    }
 }
 
 #[async_trait]
@@ -442,6 +383,18 @@ impl Writer for PostgresWriter {
         failed.extend(self.run_guarded(&bound).await?);
         self.end("COMMIT").await.map_err(|error| self.driver("running after-apply statements", error))?;
         Ok(failed)
+    }
+
+    async fn align(&mut self, tables: &[Arc<SiteTable>]) -> Result<Vec<Finding>> {
+        self.clean().await?;
+        let mut told = Vec::new();
+        for table in tables {
+            self.in_transaction = true;
+            let aligned = sequences::align(&self.client, table).await;
+            told.extend(aligned.map_err(|error| self.driver("moving sequences", error).table(&table.name))?);
+            self.in_transaction = false;
+        }
+        Ok(told)
     }
 
     async fn ping(&mut self) -> Result<()> {

@@ -5,6 +5,7 @@ mod connect;
 mod describe;
 mod errors;
 mod log;
+mod numbering;
 mod probe;
 mod rows;
 mod statements;
@@ -22,9 +23,9 @@ use async_trait::async_trait;
 use rusqlite::TransactionBehavior;
 
 use self::connect::{LaneLock, Place, blocking};
-use super::{Cause, ChunkReader, Error, Finding, Lane, LogMember, LogReader, Result, Site, TableDescription, Writer};
+use super::{Cause, ChunkReader, Error, Finding, Lane, LogMember, LogReader, Numbering, Result, Site, TableDescription, Writer};
 use crate::config::{Daemon, Endpoint, SiteConfig};
-use crate::model::{Position, SiteId, SiteTable};
+use crate::model::{Class, Position, SiteId, SiteTable};
 
 pub fn site(id: SiteId, config: &SiteConfig, daemon: &Daemon) -> Arc<dyn Site> {
     let path = match &config.endpoint {
@@ -88,6 +89,10 @@ impl Site for SqliteSite {
     async fn probe(&self, tables: &[Arc<SiteTable>], from: Option<&Position>) -> Result<Vec<Finding>> {
         let (tables, from) = (tables.to_vec(), from.cloned());
         self.with(move |place| probe::findings(place, &tables, from.as_ref())).await
+    }
+
+    async fn numbering(&self, _class: Class, tables: &[Arc<SiteTable>]) -> Result<Vec<Numbering>> {
+        Ok(vec![numbering::numbering(); tables.len()])
     }
 
     fn grants(&self, _tables: &[Arc<SiteTable>]) -> Vec<String> {

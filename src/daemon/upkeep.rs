@@ -1,0 +1,90 @@
+//! What a session does beside following and applying: fences, heartbeats, markers, and the numbers that the site gives out.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::session::{Control, Failure};
+use super::{Daemon, Member};
+use crate::apply::lane::Repeats;
+use crate::capture::numbers::{self, Numbers};
+use crate::capture::{Watch, lock};
+use crate::model::SiteTable;
+
+/// Rows of the marker table removed at once.
+const FORGET_MAX: usize = 256;
+const UPKEEP: Duration = Duration::from_millis(250);
+/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
+const HEARTBEAT_TICKS: u32 = 40;
+/// How long capture may take to come to a watermark when its log has nothing else.
+const FENCE: Duration = Duration::from_secs(600);
+
+/// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.
+pub(super) async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
+    let waiting = watch.clone();
+    let marked = daemon.ledger.call(move |ledger| {
+        let marker = ledger.next_marker()?;
+        Ok((marker, lock(&waiting).wait_for(marker)))
+    });
+    let (marker, reached) = marked.await.map_err(|error| Some(error.into()))?;
+    control.lock().await.mark(marker).await.map_err(|error| Some(error.into()))?;
+    match tokio::time::timeout(FENCE, reached).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(None),
+    }
+}
+
+/// Removes markers that have been heard back, repeats after-apply statements, keeps numbers in the site's class, and proves that the
+/// lock is still held.
+pub(super) async fn upkeep(
+    daemon: &Arc<Daemon>,
+    member: &Arc<Member>,
+    control: &Control,
+    repeats: [&Arc<Repeats>; 2],
+    numbers: (&Numbers, &[Arc<SiteTable>]),
+) -> Result<(), Failure> {
+    numbers::align(control, &member.config.name, numbers.1).await?;
+    let id = member.id;
+    let mut ticks = 0u32;
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        ticks += 1;
+        if ticks.is_multiple_of(HEARTBEAT_TICKS) {
+            let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
+            control.lock().await.mark(marker).await?;
+        }
+        let due: Vec<_> = repeats.iter().flat_map(|repeats| repeats.take_due()).collect();
+        if !due.is_empty() {
+            control.lock().await.run(&due).await?;
+        }
+        realign(member, control, numbers).await?;
+        if ticks.is_multiple_of(20) {
+            let heard = daemon.ledger.call(move |ledger| Ok(ledger.take_heard(id, FORGET_MAX))).await?;
+            if heard.is_empty() {
+                control.lock().await.ping().await?;
+                continue;
+            }
+            control.lock().await.forget(&heard).await?;
+            daemon.ledger.call(move |ledger| ledger.forgotten(id, &heard)).await?;
+        }
+    }
+}
+
+/// An application has given out numbers that are another site's (Drupal 7 restarts its sequence when it is behind the highest uid).
+async fn realign(member: &Arc<Member>, control: &Control, (numbers, tables): (&Numbers, &[Arc<SiteTable>])) -> Result<(), Failure> {
+    for (id, first) in numbers.take_outside() {
+        let Some(table) = tables.iter().find(|table| table.table.id == id) else { continue };
+        let (site, class) = (&member.config.name, numbers.class(id).map(|class| class.to_string()).unwrap_or_default());
+        if first {
+            let table = &table.table.name;
+            tracing::warn!(
+                site,
+                table,
+                "a row was inserted here under a number that is another site's (this one's are {class}): an application restarted the \
+                 sequence, or has a connection older than the server's settings; `rosterd check` looks at them, and the application \
+                 should connect anew"
+            );
+        }
+        numbers::align(control, site, std::slice::from_ref(table)).await?;
+    }
+    Ok(())
+}
