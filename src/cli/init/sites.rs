@@ -68,7 +68,15 @@ impl Wanted {
         };
         let tls = tls(init, &endpoint);
         let role = if at == 0 { Role::Hub } else { Role::Client };
-        let config = SiteConfig { name: name.to_owned(), role, endpoint, tls, prefix: Prefix::default(), tables: Default::default() };
+        let config = SiteConfig {
+            name: name.to_owned(),
+            role,
+            endpoint,
+            tls,
+            prefix: Prefix::default(),
+            ids: Default::default(),
+            tables: Default::default(),
+        };
         Ok(Wanted { config, url, password: line, prefix: of_site(&init.prefix, name).map(str::to_owned) })
     }
 }
