@@ -89,6 +89,7 @@ async fn shared(site: &dyn Site) -> Vec<Arc<SiteTable>> {
             name: table.name,
             columns: columns.iter().map(|c| Some(c.column.clone()).filter(|_| !c.generated)).collect(),
             unique: table.unique,
+            fills: Vec::new(),
         })
     };
     fit.enumerate().map(share).collect()

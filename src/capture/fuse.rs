@@ -20,7 +20,6 @@ const PERCENT_FROM_ROWS: u64 = 10;
 /// How long the size of a table is taken to hold.
 const SIZE_US_MAX: i64 = 60_000_000;
 
-
 /// What a site has deleted lately, per table.
 #[derive(Default)]
 pub struct Fuse {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use tracing::{error, warn};
 
-use super::{chunk, fuse};
 use super::net::{Net, net_effect};
 use super::watch::Watch;
+use super::{chunk, fuse};
 use crate::ledger::{Error, Freshness, Ledger, Mode, Phase, QuarantineKind, Result, RowId};
 use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SiteId, TableId, Transaction};
 use crate::mutation;
@@ -122,9 +122,21 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
         }
     }
     for net in rows {
-        changed(ledger, site, net, committed_us, now_us, fresh, report)?;
+        let table = net.table;
+        if changed(ledger, site, net, committed_us, now_us, fresh, report)? == Told::InPart {
+            // A row that begins to match the filter, and the log leaves some of it out: the table has it.
+            watch.abandon_chunk();
+            ledger.rescan_table(site, table, Mode::Gap)?;
+        }
     }
     Ok(())
+}
+
+/// Whether the log has told what there is to know of a change.
+#[derive(PartialEq, Eq)]
+enum Told {
+    Whole,
+    InPart,
 }
 
 /// Our own transaction has come back: what it wrote is what the site holds now. Leaves in `rows` what it did not write.
@@ -168,25 +180,31 @@ fn landing(
 
 /// One row that an application changed.
 #[allow(clippy::too_many_arguments)]
-fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64, fresh: Freshness, report: &mut Report) -> Result<()> {
+fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64, fresh: Freshness, report: &mut Report) -> Result<Told> {
     let Net { table, key, before, after, .. } = net;
     let progress = ledger.progress(site, table);
     if ledger.shared(table).is_none() || progress.stopped.is_some() {
-        return Ok(());
+        return Ok(Told::Whole);
     }
     let (id, mut row) = ledger.load(table, &key)?;
     if after.is_none() && progress.puts_back() && ledger.shared(table).is_some_and(|shared| !row.is_seen(shared.roster.site(site))) {
         // Deleted before the scan has come by: it is put back with the others.
-        return Ok(());
+        return Ok(Told::Whole);
     }
     let after = if mutation::without("fingerprints") { changed_cells(before.as_ref(), after) } else { after };
-    let content = after.filter(|after| shared_as(ledger, table, &key, after, &row, site));
+    let content = after.filter(|after| ledger.is_shared_from(site, table, &key, after, &row));
     if let Some(content) = &content
         && refused(ledger, site, table, &key, content, now_us, report)?
     {
-        return Ok(());
+        return Ok(Told::Whole);
     }
-    let Some(shared) = ledger.shared(table) else { return Ok(()) };
+    let Some(shared) = ledger.shared(table) else { return Ok(Told::Whole) };
+    let view = shared.roster.site(site);
+    let absent = !row.held(site).map_or(row.life, |held| held.life).exists();
+    if absent && row.is_seen(view) && content.as_ref().is_some_and(|content| !view.is_whole(content)) && !mutation::without("fingerprints")
+    {
+        return Ok(Told::InPart);
+    }
     let dot = Dot { site, counter: ledger.next_counter(site) };
     let before = before.filter(|before| ledger.is_shared(table, &key, Some(before)));
     let reach = match progress.phase {
@@ -195,9 +213,12 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
         Phase::Counting | Phase::Sweeping | Phase::Tidying | Phase::Done => Reach::All,
     };
     let images = (before.as_deref(), content.as_deref());
-    let Some(observed) = resolve::logged(&mut row, &shared.roster, &shared.policy, dot, images, at_us, reach) else { return Ok(()) };
+    let Some(observed) = resolve::logged(&mut row, &shared.roster, &shared.policy, dot, images, at_us, reach) else {
+        return Ok(Told::Whole);
+    };
     report.changes += observed.changes.min(1);
-    record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)
+    record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)?;
+    Ok(Told::Whole)
 }
 
 /// `after` without what `before` has too.
@@ -205,17 +226,6 @@ pub(super) fn changed_cells(before: Option<&Image>, after: Option<Image>) -> Opt
     let Some(before) = before else { return after };
     let cell = |(old, new): (&Cell, Cell)| if *old == new { Cell::Unchanged } else { new };
     after.map(|after| before.iter().zip(after).map(cell).collect())
-}
-
-/// Whether a row with this image is shared. Where the filter reads a column that the image leaves out, the row is as shared as it was.
-fn shared_as(ledger: &Ledger, table: TableId, key: &Key, image: &Image, row: &Row, site: SiteId) -> bool {
-    let Some(shared) = ledger.shared(table) else { return false };
-    let Some(filter) = &shared.filter else { return true };
-    let left_out = |name: &&str| shared.table.column(name).is_some_and(|column| image.get(column) == Some(&Cell::Unchanged));
-    if filter.columns().iter().any(left_out) {
-        return row.held(site).map_or(row.life, |held| held.life).exists();
-    }
-    ledger.is_shared(table, key, Some(image))
 }
 
 /// A row that shows a value without canonical form is left alone, on both sides, until it changes. Gives whether it is one.

@@ -266,7 +266,7 @@ async fn bind(daemon: &Arc<Daemon>, member: &Arc<Member>, descriptions: &[TableD
         }
     }
     let (id, fit): (_, Vec<_>) =
-        (member.id, tables.iter().map(|t| (t.table.id, t.columns.iter().map(Option::is_some).collect())).collect());
+        (member.id, tables.iter().map(|t| (t.table.id, t.shared_columns().iter().map(Option::is_some).collect())).collect());
     let stopped = daemon.ledger.call(move |ledger| settle_definitions(ledger, id, fit, unfit)).await?;
     let stopped: Vec<_> =
         stopped.into_iter().filter_map(|(table, why)| Some((planned.iter().find(|(_, t)| t.id == table)?.1.name.clone(), why))).collect();

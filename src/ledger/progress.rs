@@ -186,21 +186,21 @@ impl Ledger {
         self.db
             .prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")?
             .execute(params![
-                site.0,
-                table.0,
-                mode,
-                phase,
-                progress.generation,
-                progress.restored,
-                cursor,
-                progress.swept,
-                progress.missing as i64,
-                progress.rows_read as i64,
-                progress.rows_estimated as i64,
-                progress.started_us,
-                progress.finished_us,
-                progress.stopped
-            ])?;
+            site.0,
+            table.0,
+            mode,
+            phase,
+            progress.generation,
+            progress.restored,
+            cursor,
+            progress.swept,
+            progress.missing as i64,
+            progress.rows_read as i64,
+            progress.rows_estimated as i64,
+            progress.started_us,
+            progress.finished_us,
+            progress.stopped
+        ])?;
         self.progress.insert((site, table), progress);
         self.refresh_known();
         Ok(())

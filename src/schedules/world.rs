@@ -111,7 +111,13 @@ impl World {
             known: Known::Unknown { generation: 1, restored: 0 },
         };
         let roster = Roster { sites: self.workers.iter().enumerate().map(view).collect() };
-        let shared = |id| Shared { table: table(id), policy: self.plan.policy.clone(), filter: None, fuse: FuseLimits::default(), roster: roster.clone() };
+        let shared = |id| Shared {
+            table: table(id),
+            policy: self.plan.policy.clone(),
+            filter: None,
+            fuse: FuseLimits::default(),
+            roster: roster.clone(),
+        };
         self.ledger.bind(TABLES.map(shared).into()).unwrap();
     }
 
@@ -491,10 +497,17 @@ impl Worker {
         let site_table = |id: TableId| {
             let column = |(ordinal, name): (usize, &str)| {
                 let ty = ColumnType::Int { bits: 64, unsigned: false };
-                has[ordinal].then(|| SiteColumn { name: name.into(), ty, ordinal, nullable: false })
+                has[ordinal].then(|| SiteColumn { name: name.into(), ty, ordinal, nullable: false, values: None })
             };
             let columns = ["k", "a", "b"].into_iter().enumerate().map(column).collect();
-            let table = SiteTable { table: table(id), schema: "main".into(), name: table(id).name.clone(), columns, unique: Vec::new() };
+            let table = SiteTable {
+                table: table(id),
+                schema: "main".into(),
+                name: table(id).name.clone(),
+                columns,
+                unique: Vec::new(),
+                fills: Vec::new(),
+            };
             (id, TargetTable { table: Arc::new(table), after_apply: Vec::new() })
         };
         let tables = HashMap::from(TABLES.map(site_table));

@@ -69,6 +69,7 @@ impl Bed {
                 name: found.name.clone(),
                 columns: found.columns.iter().map(|c| Some(c.column.clone())).collect(),
                 unique: found.unique.clone(),
+                fills: Vec::new(),
             })
         });
         tables.collect()

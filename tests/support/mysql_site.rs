@@ -86,6 +86,7 @@ impl<'a> Place<'a> {
             name: description.name,
             columns: columns.into_iter().map(Some).collect(),
             unique: description.unique,
+            fills: Vec::new(),
         })
     }
 
