@@ -279,7 +279,7 @@ fn bind_ledger(ledger: &mut Ledger, members: &[Arc<Member>], plan: Plan) -> Resu
             known: Known::Unknown { generation: 1, restored: 0 },
         };
         let roster = Roster { sites: members.iter().map(view).collect() };
-        let filter = planned.rule.filter.as_ref().map(|filter| filter.predicate.clone());
+        let filter = planned.filter.clone();
         let fuse = FuseLimits { rows: planned.rule.fuse_rows, percent: planned.rule.fuse_percent };
         shared.push(Shared { fuse, ..Shared::new(table.clone(), planned.policy(&table), filter, roster) });
         tables.push((planned, table));

@@ -91,6 +91,7 @@ async fn shared(site: &dyn Site) -> Vec<Arc<SiteTable>> {
             columns: columns.iter().map(|c| Some(c.column.clone()).filter(|_| !c.generated)).collect(),
             unique: table.unique,
             allocation: None,
+            fills: Vec::new(),
         })
     };
     fit.enumerate().map(share).collect()

@@ -120,7 +120,7 @@ fn refuse(
     let (kind, reason) = match rejection {
         Rejection::Elsewise if retry.again((id, sent.table), now_us, ELSEWISE_US_MAX) => return Ok(()),
         Rejection::Elsewise => {
-            (QuarantineKind::Data, "the site's row is not what its log said; compare it with `rosterd reconcile`".to_owned())
+            (QuarantineKind::Data, "the site's row is not what its log said: perhaps it has one under this key that it does not share; else compare it with `rosterd reconcile`".to_owned())
         }
         Rejection::Reference(_) if retry.again((id, sent.table), now_us, REFERENCE_US_MAX) => return Ok(()),
         Rejection::Reference(constraint) => {

@@ -6,7 +6,7 @@ use super::aside::aside;
 use super::settle::RENAME;
 use super::{Job, Retry, Target};
 use crate::ledger::{Lane as Queue, Ledger, QuarantineKind, Result, RowId, Shared, claim};
-use crate::model::{Key, Payload, Refusal, SharedUnique, SiteId, SiteTable, Value, WriteKind, fit};
+use crate::model::{Key, Payload, Refusal, SharedUnique, SiteId, SiteTable, Value, WriteKind};
 use crate::mutation;
 use crate::resolve::{Row, Write, claimed, keeps, owed, sent_row, stands_at};
 use crate::sites::{Batch, Lane, RowWrite, Statement};
@@ -197,18 +197,21 @@ fn rivalled(ledger: &Ledger, shared: &Shared, site: SiteId, id: RowId, row: &Row
 /// The row as the site's engine is asked to write it: values fitted to the site's types, or the column that refuses.
 fn row_write(table: &std::sync::Arc<SiteTable>, key: &Key, row: &Row, write: &Write) -> std::result::Result<RowWrite, (usize, Refusal)> {
     let fitted = |column: usize, value: &Value| match &table.columns[column] {
-        Some(at_site) => fit(value, &at_site.ty).map_err(|refusal| (column, refusal)),
+        Some(at_site) => at_site.fit(value).map_err(|refusal| (column, refusal)),
         None => Ok(value.clone()),
     };
-    let key_values =
-        table.table.key.iter().zip(&key.0).map(|(column, value)| fitted(*column, value)).collect::<std::result::Result<_, _>>()?;
+    table.table.key.iter().zip(&key.0).try_for_each(|(column, value)| fitted(*column, value).map(drop))?;
     let mut columns = Vec::with_capacity(write.columns.len());
     for (column, _) in &write.columns {
         if let Some(register) = &row.registers[*column] {
             columns.push((*column, fitted(*column, &register.value)?));
         }
     }
-    Ok(RowWrite { table: table.clone(), kind: write.kind, key: Key(key_values), columns })
+    if write.kind == WriteKind::Insert {
+        let added: Vec<(usize, Value)> = table.filled(|column| columns.iter().any(|(given, _)| *given == column)).collect();
+        columns.extend(added);
+    }
+    Ok(RowWrite { table: table.clone(), kind: write.kind, key: key.clone(), columns })
 }
 
 fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limits, retry: &Retry) -> Result<Job> {

@@ -181,8 +181,11 @@ fn found(
     now_us: i64,
     report: &mut Report,
 ) -> Result<()> {
+    let (id, mut row) = ledger.load(table, key)?;
     // Without content, the row is one of the ledger's, which has only shared ones: its filter may read columns that no key has.
-    if content.is_some() && !ledger.is_shared(table, key, content.as_deref()) {
+    if let Some(content) = &content
+        && !ledger.is_shared_from(site, table, key, content, &row)
+    {
         return Ok(());
     }
     if let Some(content) = &content
@@ -191,9 +194,8 @@ fn found(
         return Ok(());
     }
     let content = if mutation::without("fingerprints") { super::intake::changed_cells(content.as_ref(), content.clone()) } else { content };
-    let (id, mut row) = ledger.load(table, key)?;
     if let Some(content) = &content
-        && super::intake::by_kinship(ledger, site, table, key, id, &mut row, content, now_us, report)?
+        && super::intake::by_kinship(ledger, site, table, key, id, &mut row, content, now_us, report)?.is_some()
     {
         return Ok(());
     }

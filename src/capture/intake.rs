@@ -127,9 +127,21 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
         }
     }
     for net in rows {
-        changed(ledger, site, net, committed_us, now_us, fresh, report)?;
+        let table = net.table;
+        if changed(ledger, site, net, committed_us, now_us, fresh, report)? == Told::InPart {
+            // A row that begins to match the filter, and the log leaves some of it out: the table has it.
+            watch.abandon_chunk();
+            ledger.rescan_table(site, table, Mode::Gap)?;
+        }
     }
     Ok(())
+}
+
+/// Whether the log has told what there is to know of a change.
+#[derive(PartialEq, Eq)]
+pub(super) enum Told {
+    Whole,
+    InPart,
 }
 
 /// Our own transaction has come back: what it wrote is what the site holds now. Leaves in `rows` what it did not write.
@@ -173,30 +185,37 @@ fn landing(
 
 /// One row that an application changed.
 #[allow(clippy::too_many_arguments)]
-fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64, fresh: Freshness, report: &mut Report) -> Result<()> {
+fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64, fresh: Freshness, report: &mut Report) -> Result<Told> {
     let Net { table, key, before, after, .. } = net;
     let progress = ledger.progress(site, table);
     if ledger.shared(table).is_none() || progress.stopped.is_some() {
-        return Ok(());
+        return Ok(Told::Whole);
     }
     let (id, mut row) = ledger.load(table, &key)?;
     if after.is_none() && progress.puts_back() && ledger.shared(table).is_some_and(|shared| !row.is_seen(shared.roster.site(site))) {
         // Deleted before the scan has come by: it is put back with the others.
-        return Ok(());
+        return Ok(Told::Whole);
     }
     let after = if mutation::without("fingerprints") { changed_cells(before.as_ref(), after) } else { after };
-    let content = after.filter(|after| shared_as(ledger, table, &key, after, &row, site));
+    let content = after.filter(|after| ledger.is_shared_from(site, table, &key, after, &row));
     if let Some(content) = &content
         && refused(ledger, site, table, &key, content, now_us, report)?
     {
-        return Ok(());
+        return Ok(Told::Whole);
+    }
+    let Some(shared) = ledger.shared(table) else { return Ok(Told::Whole) };
+    let view = shared.roster.site(site);
+    let absent = !row.held(site).map_or(row.life, |held| held.life).exists();
+    if absent && row.is_seen(view) && content.as_ref().is_some_and(|content| !view.is_whole(content)) && !mutation::without("fingerprints")
+    {
+        return Ok(Told::InPart);
     }
     if let Some(content) = &content
-        && by_kinship(ledger, site, table, &key, id, &mut row, content, now_us, report)?
+        && let Some(told) = by_kinship(ledger, site, table, &key, id, &mut row, content, now_us, report)?
     {
-        return Ok(());
+        return Ok(told);
     }
-    let Some(shared) = ledger.shared(table) else { return Ok(()) };
+    let Some(shared) = ledger.shared(table) else { return Ok(Told::Whole) };
     let dot = Dot { site, counter: ledger.next_counter(site) };
     let before = before.filter(|before| ledger.is_shared(table, &key, Some(before)));
     let reach = match progress.phase {
@@ -206,17 +225,20 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
     };
     let images = (before.as_deref(), content.as_deref());
     let (was_there, is_there) = (row.life.exists(), content.is_some());
-    let Some(observed) = resolve::logged(&mut row, &shared.roster, &shared.policy, dot, images, at_us, reach) else { return Ok(()) };
+    let Some(observed) = resolve::logged(&mut row, &shared.roster, &shared.policy, dot, images, at_us, reach) else {
+        return Ok(Told::Whole);
+    };
     report.changes += observed.changes.min(1);
     // An update may look like an insert in a log without images of what was before.
     if let ([Value::Int(number)], true, true) = (key.0.as_slice(), is_there, !was_there || observed.apart) {
         report.inserted.push((table, *number));
     }
-    record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)
+    record(ledger, site, table, &key, id, row, observed, fresh, now_us, report)?;
+    Ok(Told::Whole)
 }
 
-/// Where a row that is seen at a site belongs to another one there that stands apart, it is noted and stands apart with it. Gives
-/// whether there is nothing left to merge.
+/// Where a row that is seen at a site belongs to another one there that stands apart, it is noted and stands apart with it. None:
+/// the merge decides.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn by_kinship(
     ledger: &mut Ledger,
@@ -228,11 +250,11 @@ pub(super) fn by_kinship(
     content: &Image,
     now_us: i64,
     report: &mut Report,
-) -> Result<bool> {
+) -> Result<Option<Told>> {
     let kinship = kin::kinship(ledger, site, table, id, row, content)?;
-    let Some(shared) = ledger.shared(table) else { return Ok(true) };
+    let Some(shared) = ledger.shared(table) else { return Ok(Some(Told::Whole)) };
     match kinship {
-        Kinship::None => Ok(false),
+        Kinship::None => Ok(None),
         Kinship::Joins => {
             let dot = Dot { site, counter: ledger.next_counter(site) };
             let observed = resolve::stand_apart(row, &shared.roster, dot, content);
@@ -241,19 +263,15 @@ pub(super) fn by_kinship(
             if let (Some(id), _) = ledger.load(table, key)? {
                 ledger.quarantine(site, id, table, key, QuarantineKind::Kin, kin::REASON, now_us)?;
             }
-            Ok(true)
+            Ok(Some(Told::Whole))
         }
-        Kinship::Leaves if !shared.roster.site(site).is_whole(content) => {
-            // What the log leaves out is in the table only.
-            ledger.rescan_table(site, table, Mode::Gap)?;
-            Ok(true)
-        }
+        Kinship::Leaves if !shared.roster.site(site).is_whole(content) => Ok(Some(Told::InPart)),
         Kinship::Leaves => {
             resolve::rejoin(row, &shared.roster, site);
             if let Some(id) = id {
                 ledger.release(site, id)?;
             }
-            Ok(false)
+            Ok(None)
         }
     }
 }
@@ -263,17 +281,6 @@ pub(super) fn changed_cells(before: Option<&Image>, after: Option<Image>) -> Opt
     let Some(before) = before else { return after };
     let cell = |(old, new): (&Cell, Cell)| if *old == new { Cell::Unchanged } else { new };
     after.map(|after| before.iter().zip(after).map(cell).collect())
-}
-
-/// Whether a row with this image is shared. Where the filter reads a column that the image leaves out, the row is as shared as it was.
-fn shared_as(ledger: &Ledger, table: TableId, key: &Key, image: &Image, row: &Row, site: SiteId) -> bool {
-    let Some(shared) = ledger.shared(table) else { return false };
-    let Some(filter) = &shared.filter else { return true };
-    let left_out = |name: &&str| shared.table.column(name).is_some_and(|column| image.get(column) == Some(&Cell::Unchanged));
-    if filter.columns().iter().any(left_out) {
-        return row.held(site).map_or(row.life, |held| held.life).exists();
-    }
-    ledger.is_shared(table, key, Some(image))
 }
 
 /// A row that shows a value without canonical form is left alone, on both sides, until it changes. Gives whether it is one.

@@ -94,7 +94,7 @@ fn named(config: &Config, site: &SiteConfig) -> Vec<Arc<SiteTable>> {
     let table = |(at, shared): (usize, &String)| {
         let (schema, name) = binding::place(site, shared);
         let table = rosterd::model::Table { id: TableId(at as u16 + 1), name: shared.clone(), key: vec![], columns: vec![], urgent: false };
-        Arc::new(SiteTable { table: Arc::new(table), schema, name, columns: vec![], unique: vec![], allocation: None })
+        Arc::new(SiteTable { table: Arc::new(table), schema, name, columns: vec![], unique: vec![], allocation: None, fills: vec![] })
     };
     seen.into_iter().enumerate().map(table).collect()
 }

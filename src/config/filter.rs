@@ -12,7 +12,7 @@ use crate::model::{Comparison, Decimal, Operand, Predicate, Value};
 
 /// Keeps the depth of a predicate, which is walked by recursion, within a small stack.
 const FILTER_BYTES_MAX: usize = 4096;
-const ALLOWED: &str = "a filter has comparisons, IN, BETWEEN, LIKE, IS NULL, NOT, AND, OR, columns and literals";
+const ALLOWED: &str = "a filter has comparisons, IN, BETWEEN, LIKE, IS NULL, IS DISTINCT FROM, NOT, AND, OR, columns and literals";
 
 /// The filter that `text` states.
 pub(super) fn filter(text: &str) -> Result<Filter, Fault> {
@@ -63,6 +63,9 @@ impl Reading<'_> {
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => Predicate::Not(self.boxed(expr)?),
             Expr::BinaryOp { left, op: BinaryOperator::And, right } => Predicate::And(self.boxed(left)?, self.boxed(right)?),
             Expr::BinaryOp { left, op: BinaryOperator::Or, right } => Predicate::Or(self.boxed(left)?, self.boxed(right)?),
+            Expr::BinaryOp { left, op: BinaryOperator::Spaceship, right } => self.distinct(left, right, true)?,
+            Expr::IsDistinctFrom(left, right) => self.distinct(left, right, false)?,
+            Expr::IsNotDistinctFrom(left, right) => self.distinct(left, right, true)?,
             Expr::BinaryOp { left, op, right } => {
                 let how = comparison(op).ok_or_else(|| self.refused(expression, &format!("the operator `{op}`")))?;
                 Predicate::Compare(self.operand(left)?, how, self.operand(right)?)
@@ -76,9 +79,7 @@ impl Reading<'_> {
                 Predicate::Between { operand: self.operand(expr)?, low, high, negated: *negated }
             }
             Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
-                let Operand::Literal(Value::Text(pattern)) = self.operand(pattern)? else {
-                    return Err(self.refused(pattern, "a LIKE pattern that is not a string"));
-                };
+                let pattern = self.pattern(pattern)?;
                 Predicate::Like { operand: self.operand(expr)?, pattern, negated: *negated }
             }
             Expr::IsNull(expr) => Predicate::IsNull { operand: self.operand(expr)?, negated: false },
@@ -91,6 +92,23 @@ impl Reading<'_> {
         })
     }
 
+    fn distinct(&self, left: &Expr, right: &Expr, negated: bool) -> Result<Predicate, Fault> {
+        Ok(Predicate::Distinct { a: self.operand(left)?, b: self.operand(right)?, negated })
+    }
+
+    /// In a pattern a backslash takes the wildcard behind it literally. Before anything else engines differ.
+    fn pattern(&self, expression: &Expr) -> Result<String, Fault> {
+        let Expr::Value(value) = expression else { return Err(self.refused(expression, "a LIKE pattern that is not a string")) };
+        let Literal::SingleQuotedString(pattern) = &value.value else {
+            return Err(self.refused(expression, "a LIKE pattern that is not a string"));
+        };
+        if pattern.split('\\').skip(1).any(|rest| !rest.starts_with(['%', '_'])) {
+            let cause = "a LIKE pattern has a backslash that is not before % or _";
+            return Err(fault_at(self.text, expression.span().start, cause, "engines read it differently: take it out, or write _ for it"));
+        }
+        Ok(pattern.clone())
+    }
+
     fn boxed(&self, expression: &Expr) -> Result<Box<Predicate>, Fault> {
         self.predicate(expression).map(Box::new)
     }
@@ -98,7 +116,12 @@ impl Reading<'_> {
     fn operand(&self, expression: &Expr) -> Result<Operand, Fault> {
         match expression {
             Expr::Nested(inner) => self.operand(inner),
-            Expr::Identifier(ident) => Ok(Operand::Column(ident.value.clone())),
+            Expr::Identifier(ident) if ident.quote_style.is_none_or(|quote| quote == '`') => Ok(Operand::Column(ident.value.clone())),
+            Expr::Identifier(ident) => {
+                let cause = format!("`{expression}` is a column in some engines and text in MySQL");
+                let advice = format!("write `{}` without quotes for the column, '{}' for text", ident.value, ident.value);
+                Err(fault_at(self.text, expression.span().start, cause, advice))
+            }
             Expr::Value(value) => self.literal(&value.value, false, expression).map(Operand::Literal),
             Expr::UnaryOp { op: sign @ (UnaryOperator::Minus | UnaryOperator::Plus), expr } => match expr.as_ref() {
                 Expr::Value(value) if matches!(value.value, Literal::Number(..)) => {
@@ -118,6 +141,12 @@ impl Reading<'_> {
         Ok(match literal {
             Literal::Null => Value::Null,
             Literal::Boolean(truth) => Value::Int(i64::from(*truth)),
+            Literal::SingleQuotedString(text) if text.contains('\\') => {
+                let cause = "filter has a backslash in a string";
+                let advice =
+                    "MySQL reads it as the beginning of an escape, others as itself: compare with something else, or by LIKE and _";
+                return Err(fault_at(self.text, expression.span().start, cause, advice));
+            }
             Literal::SingleQuotedString(text) => Value::Text(text.clone()),
             Literal::HexStringLiteral(digits) => {
                 Value::Bytes(bytes(digits).ok_or_else(|| self.refused(expression, "a half byte in X'..'"))?)
@@ -188,7 +217,6 @@ fn name(expression: &Expr) -> &'static str {
         Expr::SimilarTo { .. } | Expr::RLike { .. } => "a regular expression",
         Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => "IS TRUE or IS FALSE",
         Expr::IsUnknown(_) | Expr::IsNotUnknown(_) => "IS UNKNOWN",
-        Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => "IS DISTINCT FROM",
         Expr::Collate { .. } => "COLLATE",
         Expr::Interval(_) => "an INTERVAL",
         Expr::Tuple(_) => "a list of columns",

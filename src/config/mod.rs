@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{Class, Predicate};
+use crate::model::{Class, Predicate, Value};
 
 mod after_apply;
 mod endpoint;
@@ -21,6 +21,7 @@ mod rule;
 mod secret;
 mod sequence;
 mod site;
+mod site_table;
 mod sql;
 mod unknown;
 mod words;
@@ -163,6 +164,14 @@ pub struct SiteTableRule {
     pub name: Option<String>,
     /// Shared column name to the site's column name.
     pub columns: BTreeMap<String, String>,
+    /// Shared columns that the site's table has not.
+    pub lacks: Vec<String>,
+    /// What a row that rosterd inserts here gets where the roster has no value: by shared column name, or by the site's own.
+    pub defaults: BTreeMap<String, Value>,
+    /// Columns of this site alone that have one value in all shared rows.
+    pub constants: BTreeMap<String, Value>,
+    /// By shared column: shared value, as text, and the site's value, one to one.
+    pub values: BTreeMap<String, Vec<(String, Value)>>,
 }
 
 /// One `[[table]]` entry, or one of a preset's. None: not said here, an earlier rule or the default counts.

@@ -67,6 +67,23 @@ pub(super) struct RawSiteTable {
     pub name: Option<Spanned<String>>,
     #[serde(default)]
     pub columns: BTreeMap<String, Spanned<String>>,
+    pub lacks: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    pub defaults: BTreeMap<String, Spanned<RawValue>>,
+    #[serde(default)]
+    pub constants: BTreeMap<String, Spanned<RawValue>>,
+    #[serde(default)]
+    pub values: BTreeMap<String, Spanned<BTreeMap<String, Spanned<RawValue>>>>,
+}
+
+/// A value of one column.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a string, a number, true or false")]
+pub(super) enum RawValue {
+    Truth(bool),
+    Whole(i64),
+    Float(f64),
+    Text(String),
 }
 
 #[derive(Deserialize)]

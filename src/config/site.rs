@@ -7,10 +7,11 @@ use toml::Spanned;
 
 use super::endpoint::endpoint;
 use super::error::{Fault, Report};
-use super::raw::{RawPrefix, RawSite, RawSiteTable};
+use super::raw::{RawPrefix, RawSite};
 use super::secret::{self, Env, Secret};
+use super::site_table::site_tables;
 use super::words::{ROLES, TLS_MODES, word};
-use super::{Endpoint, Ids, Prefix, Role, SiteConfig, SiteTableRule, Tls, TlsMode};
+use super::{Endpoint, Ids, Prefix, Role, SiteConfig, Tls, TlsMode};
 
 const NAME_CHARS_MAX: usize = 40;
 
@@ -39,7 +40,7 @@ pub(super) fn site(raw: Spanned<RawSite>, report: &mut Report<'_>, env: Env<'_>)
     };
     let endpoint = report.check(url.span(), &place, endpoint(url.get_ref(), report.folder));
     let password = password(&raw, &place, report, env);
-    let tables = site_tables(std::mem::take(&mut raw.table), &place, report);
+    let tables = site_tables(std::mem::take(&mut raw.table), &place, role, report);
     let prefix = raw.prefix.take().map(prefix).unwrap_or_default();
     let endpoint = finish_endpoint(endpoint?, password, &raw, &place, report);
     let tls = tls(&endpoint, &raw, &place, report);
@@ -159,28 +160,4 @@ fn prefix(raw: RawPrefix) -> Prefix {
         RawPrefix::Default(default) => Prefix { default, by_table: BTreeMap::new() },
         RawPrefix::ByTable(mut by_table) => Prefix { default: by_table.remove("default").unwrap_or_default(), by_table },
     }
-}
-
-fn site_tables(raw: BTreeMap<String, Spanned<RawSiteTable>>, site: &str, report: &mut Report<'_>) -> BTreeMap<String, SiteTableRule> {
-    let mut tables = BTreeMap::new();
-    for (table, raw) in raw {
-        let place = format!("{site}, table \"{table}\"");
-        let raw = raw.into_inner();
-        if let Some(name) = raw.name.as_ref().filter(|name| name.get_ref().is_empty()) {
-            report.add(Some(name.span()), &place, Fault::new("its name here is empty", "name it, or leave `name` out"));
-        }
-        let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-        for (shared, here) in &raw.columns {
-            if here.get_ref().is_empty() {
-                let fault = Fault::new(format!("column `{shared}` has an empty name here"), "name it; `exclude` leaves a column out");
-                report.add(Some(here.span()), &place, fault);
-            } else if let Some(other) = taken.insert(here.get_ref(), shared) {
-                let cause = format!("columns `{other}` and `{shared}` are both called `{}` here", here.get_ref());
-                report.add(Some(here.span()), &place, Fault::new(cause, "give each its own"));
-            }
-        }
-        let columns = raw.columns.into_iter().map(|(shared, here)| (shared, here.into_inner())).collect();
-        tables.insert(table, SiteTableRule { name: raw.name.map(Spanned::into_inner), columns });
-    }
-    tables
 }

@@ -29,8 +29,8 @@ pub use progress::{Mode, Phase, TableProgress};
 pub use rows::{Freshness, RowId};
 pub use thread::Handle;
 
-use crate::model::{Key, MarkerId, Predicate, SharedUnique, SiteId, Table, TableId};
-use crate::resolve::{Roster, TablePolicy};
+use crate::model::{Cell, Key, MarkerId, Predicate, SharedUnique, SiteId, Table, TableId};
+use crate::resolve::{Roster, Row, TablePolicy};
 
 /// A shared table as the ledger works with it.
 pub struct Shared {
@@ -122,11 +122,11 @@ impl Ledger {
     }
 
     /// Whether a row with these cells is shared at all.
-    pub fn is_shared(&self, table: TableId, key: &Key, content: Option<&[crate::model::Cell]>) -> bool {
+    pub fn is_shared(&self, table: TableId, key: &Key, content: Option<&[Cell]>) -> bool {
         let Some(shared) = self.shared(table) else { return false };
         let Some(filter) = &shared.filter else { return true };
-        let key_cells: Vec<crate::model::Cell> = key.0.iter().cloned().map(crate::model::Cell::Value).collect();
-        let lookup = |name: &str| -> Option<&crate::model::Cell> {
+        let key_cells: Vec<Cell> = key.0.iter().cloned().map(Cell::Value).collect();
+        let lookup = |name: &str| -> Option<&Cell> {
             let column = shared.table.column(name)?;
             match shared.table.key.iter().position(|k| *k == column) {
                 Some(at) => key_cells.get(at),
@@ -134,5 +134,16 @@ impl Ledger {
             }
         };
         filter.evaluate(&lookup) == Some(true)
+    }
+
+    /// Whether a row that a site shows is shared. Where the filter reads a column that the image leaves out, it is as shared as it was.
+    pub fn is_shared_from(&self, site: SiteId, table: TableId, key: &Key, image: &[Cell], row: &Row) -> bool {
+        let Some(shared) = self.shared(table) else { return false };
+        let Some(filter) = &shared.filter else { return true };
+        let left_out = |name: &&str| shared.table.column(name).is_some_and(|column| image.get(column) == Some(&Cell::Unchanged));
+        if filter.columns().iter().any(left_out) {
+            return row.held(site).map_or(row.life, |held| held.life).exists();
+        }
+        self.is_shared(table, key, Some(image))
     }
 }

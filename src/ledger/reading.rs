@@ -42,7 +42,8 @@ impl Ledger {
             let roster = Roster { sites: ids.iter().enumerate().map(view).collect() };
             let table = Arc::new(self.table_of(&registered, &rule)?);
             let policy = TablePolicy::plain(table.columns.len());
-            let filter = rule.filter.map(|filter| filter.predicate);
+            let family = |name: &str| table.column(name).map(|column| table.columns[column].family);
+            let filter = rule.filter.map(|filter| filter.predicate.typed(&family).unwrap_or(filter.predicate));
             shared.push(Shared::new(table, policy, filter, roster));
         }
         self.bind(shared)

@@ -27,13 +27,41 @@ pub enum Operand {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Predicate {
     Compare(Operand, Comparison, Operand),
-    In { operand: Operand, list: Vec<Operand>, negated: bool },
-    Between { operand: Operand, low: Operand, high: Operand, negated: bool },
-    Like { operand: Operand, pattern: String, negated: bool },
-    IsNull { operand: Operand, negated: bool },
+    /// `IS DISTINCT FROM`, in which NULL is a value like others; negated: `<=>`.
+    Distinct {
+        a: Operand,
+        b: Operand,
+        negated: bool,
+    },
+    In {
+        operand: Operand,
+        list: Vec<Operand>,
+        negated: bool,
+    },
+    Between {
+        operand: Operand,
+        low: Operand,
+        high: Operand,
+        negated: bool,
+    },
+    Like {
+        operand: Operand,
+        pattern: String,
+        negated: bool,
+    },
+    IsNull {
+        operand: Operand,
+        negated: bool,
+    },
     Not(Box<Predicate>),
     And(Box<Predicate>, Box<Predicate>),
     Or(Box<Predicate>, Box<Predicate>),
+}
+
+impl Comparison {
+    pub fn is_equality(self) -> bool {
+        matches!(self, Comparison::Equal | Comparison::NotEqual)
+    }
 }
 
 impl Predicate {
@@ -58,6 +86,14 @@ impl Predicate {
                 Comparison::Greater => order.is_gt(),
                 Comparison::GreaterOrEqual => order.is_ge(),
             }),
+            Predicate::Distinct { a, b, negated } => {
+                let (a, b) = (value(a)?, value(b)?);
+                let distinct = match (*a == Value::Null, *b == Value::Null) {
+                    (false, false) => a.compare(b)?.is_ne(),
+                    (a, b) => a != b,
+                };
+                Some(distinct != *negated)
+            }
             Predicate::In { operand, list, negated } => {
                 let mut unknown = false;
                 for item in list {
@@ -103,7 +139,7 @@ impl Predicate {
         }
         fn walk<'a>(predicate: &'a Predicate, out: &mut Vec<&'a str>) {
             match predicate {
-                Predicate::Compare(a, _, b) => [a, b].into_iter().for_each(|o| named(o, out)),
+                Predicate::Compare(a, _, b) | Predicate::Distinct { a, b, .. } => [a, b].into_iter().for_each(|o| named(o, out)),
                 Predicate::In { operand, list, .. } => std::iter::once(operand).chain(list).for_each(|o| named(o, out)),
                 Predicate::Between { operand, low, high, .. } => [operand, low, high].into_iter().for_each(|o| named(o, out)),
                 Predicate::Like { operand, .. } | Predicate::IsNull { operand, .. } => named(operand, out),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Allocation, ColumnType, Family};
+use super::{Allocation, ColumnType, Family, Fill, ValueMap};
 
 /// A shared table's number in the ledger. It never changes and is never given to another table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,12 +43,15 @@ pub struct SiteTable {
     /// MySQL family: the database; PostgreSQL: the schema; SQLite: `main`.
     pub schema: String,
     pub name: String,
-    /// For each column of `table`: the site's column, or None where the site has none.
+    /// For each column of `table`: the site's column, or None where the site has none. Behind them columns of this site alone,
+    /// which `fills` names.
     pub columns: Vec<Option<SiteColumn>>,
     /// Other unique keys, as lists of the site's column names.
     pub unique: Vec<UniqueKey>,
     /// How its keys are given out here; None: every site's applications give out none, or the database has no part in it.
     pub allocation: Option<Allocation>,
+    /// What rosterd adds to the rows that it inserts here.
+    pub fills: Vec<Fill>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +61,8 @@ pub struct SiteColumn {
     /// Place in the table at the site, counted from 0 over all its columns.
     pub ordinal: usize,
     pub nullable: bool,
+    /// Other values for the same things than the shared column has.
+    pub values: Option<Arc<ValueMap>>,
 }
 
 /// A unique key or constraint other than the primary key.

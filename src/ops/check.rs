@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::{FORMAT, ids, pairs, schema};
+use super::{FORMAT, filling, filters, ids, pairs, schema};
 use crate::config::{Config, SiteConfig};
 use crate::ledger::Ledger;
 use crate::model::{Position, SiteTable, Table, TableId};
@@ -97,7 +97,9 @@ pub async fn check(config: &Config, connectors: Vec<Arc<dyn Site>>, ledger: &Pat
         for subject in &mut subjects {
             bind(subject, tables);
             schema::judge(subject, tables);
+            filters::judge(subject, tables);
         }
+        filling::judge(&mut subjects, tables);
         pairs::compare(config, &mut subjects, tables);
     }
     let known = match ledger.exists() {

@@ -9,6 +9,8 @@ pub mod admin;
 pub mod check;
 pub mod check_text;
 pub mod exposition;
+mod filling;
+mod filters;
 pub mod history;
 pub mod history_text;
 pub mod ids;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::check::Subject;
 use crate::config::{Config, Direction};
-use crate::model::{Fit, SiteTable, Table, UniqueKey, compare_types};
+use crate::model::{Fit, SiteColumn, SiteTable, Table, UniqueKey, compare_types};
 use crate::sites::binding::{self, PlannedTable};
 use crate::sites::{Finding, TableDescription};
 
@@ -78,7 +78,7 @@ fn types((site, from_hub): (&str, bool), planned: &PlannedTable, there: &SiteTab
         }
         let (Some(from), Some(to)) = (&there.columns[at], &here.columns[at]) else { continue };
         let subject = format!("table {}", planned.name);
-        let finding = match compare_types(&from.ty, &to.ty) {
+        let finding = match fit_through(from, to) {
             Fit::Always if from.nullable && !to.nullable && !here.table.key.contains(&at) => {
                 let text = format!("{COLUMNS} may be NULL at {OTHERS} and not here: such rows are held back from this site");
                 Finding::warning(subject, text, format!("make {COLUMNS} nullable here, or NOT NULL at {OTHERS} too"))
@@ -94,6 +94,21 @@ fn types((site, from_hub): (&str, bool), planned: &PlannedTable, there: &SiteTab
             }
         };
         found.push(Found { site: site.to_owned(), column: format!("{}.{}", planned.name, column.name), finding });
+    }
+}
+
+/// Whether the values of one site's column have a place in another's, by way of the values that stand for them.
+fn fit_through(from: &SiteColumn, to: &SiteColumn) -> Fit {
+    let Some(map) = &from.values else {
+        // What has no entry there is said of that site alone.
+        return if to.values.is_some() { Fit::Always } else { compare_types(&from.ty, &to.ty) };
+    };
+    let refused: Vec<String> =
+        map.shared_values().filter(|value| to.fit(value).is_err()).map(|value| format!("`{}`", value.reveal())).collect();
+    match refused.len() {
+        0 => Fit::Always,
+        n if n == map.shared_values().count() => Fit::Never("none of the shared values in its `values` fits".into()),
+        _ => Fit::Sometimes(format!("{} in its `values` do not fit", refused.join(", "))),
     }
 }
 

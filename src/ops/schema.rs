@@ -16,11 +16,10 @@ pub fn judge(subject: &mut Subject, tables: &[(PlannedTable, Arc<Table>)]) {
         let Some(description) = binding::find(&subject.config, &planned.name, &subject.tables) else { continue };
         let before = found.len();
         key(planned, bound, description, &mut found);
-        left_out(planned, bound, description, &mut found);
         triggers(planned, description, &mut found);
         parents(planned, description, &shared, &mut found);
         if found.len() == before {
-            let columns = super::status::counted(bound.columns.iter().flatten().count() as u64, "column", "columns");
+            let columns = super::status::counted(bound.shared_columns().iter().flatten().count() as u64, "column", "columns");
             found.push(Finding::fine(
                 format!("table {}", planned.name),
                 format!("{columns} shared, about {} rows", description.rows_estimated),
@@ -51,19 +50,6 @@ pub(super) fn key(planned: &PlannedTable, bound: &SiteTable, description: &Table
     if !same(&description.key) && !description.unique.iter().any(|unique| same(&unique.columns)) {
         let text = format!("its key ({}) is not unique here: no primary or unique key has exactly these columns", planned.key.join(", "));
         let remedy = format!("ALTER TABLE {} ADD UNIQUE ({})", description.name, names.join(", "));
-        found.push(Finding::error(subject_of(planned), text, remedy));
-    }
-}
-
-/// Columns that no other site gives a value for.
-fn left_out(planned: &PlannedTable, bound: &SiteTable, description: &TableDescription, found: &mut Vec<Finding>) {
-    for column in &description.columns {
-        let shared = bound.columns.iter().flatten().any(|shared| shared.name == column.column.name);
-        if shared || column.has_default || column.generated || column.numbered || column.column.nullable {
-            continue;
-        }
-        let text = format!("column {} is not shared, may not be NULL and has no default: inserts will fail here", column.column.name);
-        let remedy = format!("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT ...", description.name, column.column.name);
         found.push(Finding::error(subject_of(planned), text, remedy));
     }
 }

@@ -124,7 +124,7 @@ impl Pass<'_> {
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.clone());
             for (key, image) in rows {
-                if !self.ledger.is_shared(self.shared.table.id, &key, Some(&image)) {
+                if !self.shares(&key, &image)? {
                     continue;
                 }
                 self.found.rows += 1;
@@ -189,9 +189,14 @@ impl Pass<'_> {
         }
     }
 
+    fn shares(&self, key: &Key, image: &Image) -> Result<bool, Failure> {
+        let table = self.shared.table.id;
+        Ok(self.shared.filter.is_none() || self.ledger.is_shared_from(self.subject.id, table, key, image, &self.ledger.load(table, key)?.1))
+    }
+
     fn judge(&self, key: &Key, image: Option<&Image>) -> Result<Verdict, Failure> {
-        let image = image.filter(|image| self.ledger.is_shared(self.shared.table.id, key, Some(image)));
         let (id, row) = self.ledger.load(self.shared.table.id, key)?;
+        let image = image.filter(|image| self.ledger.is_shared_from(self.subject.id, self.shared.table.id, key, image, &row));
         let different = difference(&self.shared.table.columns, &row, image);
         let Some(what) = different else { return Ok(Verdict::Same) };
         let site = self.subject.id;

@@ -493,7 +493,7 @@ impl Worker {
         let site_table = |id: TableId| {
             let column = |(ordinal, name): (usize, &str)| {
                 let ty = ColumnType::Int { bits: 64, unsigned: false };
-                has[ordinal].then(|| SiteColumn { name: name.into(), ty, ordinal, nullable: false })
+                has[ordinal].then(|| SiteColumn { name: name.into(), ty, ordinal, nullable: false, values: None })
             };
             let columns = ["k", "a", "b"].into_iter().enumerate().map(column).collect();
             let table = SiteTable {
@@ -503,6 +503,7 @@ impl Worker {
                 columns,
                 unique: Vec::new(),
                 allocation: None,
+                fills: Vec::new(),
             };
             (id, TargetTable { table: Arc::new(table), after_apply: Vec::new() })
         };

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use super::mapping::Mapping;
 use super::{ColumnDescription, Finding, TableDescription};
 use crate::config::{self, Config, Direction, Endpoint, Initial, InsertPolicy, Sequence, SiteConfig, TableRule, UniquePolicy};
-use crate::model::{Allocation, Column, ColumnType, Family, SiteTable, Table, TableId};
+use crate::model::{Allocation, Column, ColumnType, Family, Misread, Predicate, SiteColumn, SiteTable, Table, TableId};
 use crate::resolve::{InitialPolicy, TablePolicy};
 
 /// A table that the configuration shares, as the hub has it.
@@ -16,6 +17,8 @@ pub struct PlannedTable {
     pub key: Vec<String>,
     /// Shared columns in the hub's order.
     pub columns: Vec<Column>,
+    /// The rule's filter, its literals in the form that the columns' values have.
+    pub filter: Option<Predicate>,
     pub rule: TableRule,
 }
 
@@ -97,7 +100,18 @@ impl Plan {
             let text = format!("`conflict` or `direction` names the column {missing}, which the hub's table does not have");
             return self.problems.push(Finding::error(subject, text, "correct the name in its [[table]]"));
         }
-        self.tables.push(PlannedTable { name, key, columns, rule });
+        let family = |name: &str| columns.iter().find(|column| column.name == name).map(|column| column.family);
+        let filter = match rule.filter.as_ref().map(|filter| filter.predicate.typed(&family)).transpose() {
+            Ok(filter) => filter,
+            Err(Misread { text, advice }) => {
+                return self.problems.push(Finding::error(
+                    subject,
+                    format!("its filter {text}"),
+                    format!("{advice}: `filter` in its [[table]]"),
+                ));
+            }
+        };
+        self.tables.push(PlannedTable { name, key, columns, filter, rule });
     }
 }
 
@@ -169,9 +183,13 @@ pub fn bind(
     if let Some((why, remedy)) = &description.unfit {
         return Err(Finding::error(subject, why.clone(), remedy.clone()));
     }
+    let rule = site.tables.get(&table.name).cloned().unwrap_or_default();
+    let mapping = Mapping { site: &site.name, table, rule: &rule, description };
+    let is_shared = |name: &str| planned.columns.iter().any(|c| c.name == name);
+    mapping.check_names(is_shared)?;
     let mut columns = Vec::with_capacity(table.columns.len());
-    for column in &table.columns {
-        if !planned.columns.iter().any(|c| c.name == column.name) {
+    for (number, column) in table.columns.iter().enumerate() {
+        if !is_shared(&column.name) || mapping.lacks(number)? {
             columns.push(None);
             continue;
         }
@@ -182,7 +200,8 @@ pub fn bind(
                     let text = format!("column {at_site} has a type that can't be shared{}", unsupported(&found.ty));
                     return Err(Finding::error(subject, text, format!("exclude = [{:?}] in its [[table]]", column.name)));
                 }
-                columns.push(Some(found.clone()));
+                let values = mapping.values(number, found)?;
+                columns.push(Some(SiteColumn { values, ..found.clone() }));
             }
             Some(_) => {
                 let text = format!("column {at_site} is computed by the database and can't be written");
@@ -191,13 +210,15 @@ pub fn bind(
             None => {
                 let text = format!("there is no column {at_site}");
                 let remedy = format!(
-                    "add it, map it (columns = {{ {} = \"...\" }} in [site.table.{}]), or exclude it in its [[table]]",
+                    "add it, map it (columns = {{ {0} = \"...\" }} in [site.table.{1}]), say that this site has none (lacks = [{0:?}] there), \
+                     or exclude it in its [[table]]",
                     column.name, table.name
                 );
                 return Err(Finding::error(subject, text, remedy));
             }
         }
     }
+    let fills = mapping.fills(&mut columns)?;
     Ok(SiteTable {
         table: table.clone(),
         schema: description.schema.clone(),
@@ -205,6 +226,7 @@ pub fn bind(
         columns,
         unique: description.unique.clone(),
         allocation: allocation(site, planned, table, descriptions),
+        fills,
     })
 }
 

@@ -6,6 +6,7 @@
 
 pub mod binding;
 mod error;
+mod mapping;
 pub mod mysql;
 mod numbering;
 pub mod postgres;
@@ -141,10 +142,11 @@ pub struct Batch {
 pub struct RowWrite {
     pub table: Arc<SiteTable>,
     pub kind: WriteKind,
-    /// Values of the key columns, in the table's key order.
+    /// Canonical values of the key columns, in the table's key order: the engine fits them (`SiteColumn::fit`).
     pub key: Key,
-    /// Column number (in the shared table) and value, already fitted to the site's type. Insert and Replace: every
-    /// column that the site has and a value is known for, key columns included; Columns: those to be written; Delete: none.
+    /// Column number (in `SiteTable::columns`) and value, already fitted to the site's type. Insert and Replace: every
+    /// column that the site has and a value is known for, key columns included, and in an insert what the site's rule adds;
+    /// Columns: those to be written; Delete: none.
     pub columns: Vec<(usize, Value)>,
 }
 
@@ -259,6 +261,16 @@ pub struct ColumnDescription {
     pub numbered: bool,
     /// For text: compares without regard to case.
     pub case_insensitive: bool,
+    pub exact: Exactness,
+}
+
+/// What the database's own comparisons of a column have in common with those of filters: by code points, all of them counting.
+/// For what is no text, all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exactness {
+    pub equality: bool,
+    pub order: bool,
+    pub pattern: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

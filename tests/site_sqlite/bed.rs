@@ -70,6 +70,7 @@ impl Bed {
                 columns: found.columns.iter().map(|c| Some(c.column.clone())).collect(),
                 unique: found.unique.clone(),
                 allocation: None,
+                fills: Vec::new(),
             })
         });
         tables.collect()

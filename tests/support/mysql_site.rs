@@ -88,6 +88,7 @@ impl<'a> Place<'a> {
             columns: columns.into_iter().map(Some).collect(),
             unique: description.unique,
             allocation: None,
+            fills: Vec::new(),
         })
     }
 

@@ -59,6 +59,8 @@ pub struct Site {
     pub renamed: Vec<(&'static str, &'static str, &'static str)>,
     /// More lines of its `[[site]]`.
     pub settings: String,
+    /// Sections below its `[[site]]`.
+    pub sections: String,
     /// Instead of the URL that belongs to `place`.
     pub url: Option<String>,
 }
@@ -80,7 +82,16 @@ impl Site {
     }
 
     pub fn at(engine: Engine, name: &str, place: Place) -> Site {
-        Site { engine, name: name.into(), place, prefix: String::new(), renamed: Vec::new(), settings: String::new(), url: None }
+        Site {
+            engine,
+            name: name.into(),
+            place,
+            prefix: String::new(),
+            renamed: Vec::new(),
+            settings: String::new(),
+            sections: String::new(),
+            url: None,
+        }
     }
 
     pub fn database(&self) -> &str {
@@ -112,6 +123,7 @@ impl Site {
         for (table, column, here) in &self.renamed {
             text += &format!("[site.table.{table}]\ncolumns = {{ {column} = {here:?} }}\n");
         }
+        text += &self.sections;
         text
     }
 

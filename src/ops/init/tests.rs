@@ -19,8 +19,9 @@ fn table(schema: &str, name: &str, key: &str, columns: &str) -> TableDescription
             has_default: true,
             generated: false,
             numbered: bare != name,
+            exact: crate::sites::Exactness { equality: true, order: true, pattern: true },
             case_insensitive: false,
-            column: SiteColumn { name: bare, ty, ordinal, nullable: false },
+            column: SiteColumn { name: bare, ty, ordinal, nullable: false, values: None },
         }
     };
     TableDescription {

@@ -10,7 +10,7 @@ use mysql_async::{Row, Value as Wire};
 use super::connect::{Session, literal, number, quoted, text};
 use super::steps::{fitted_key, full_name};
 use super::values::{cell, from_wire, to_wire};
-use crate::model::{Cell, ColumnType, Image, Key, SiteTable, TableId};
+use crate::model::{Cell, ColumnType, Image, Key, SiteTable, TableId, Unnamed};
 use crate::sites::{Cause, Error, Result, TableDescription, TextRow};
 
 /// Keys asked for by one statement.
@@ -27,24 +27,36 @@ impl ChunkReader {
         ChunkReader { session, row_bytes: HashMap::new() }
     }
 
-    async fn read(&mut self, table: &Arc<SiteTable>, sql: String, params: Vec<Wire>, bytes_max: usize) -> Result<Vec<(Key, Image)>> {
+    async fn read(&mut self, table: &Arc<SiteTable>, sql: String, params: Vec<Wire>, bytes_max: usize) -> Result<Page> {
         let server = self.session.server.clone();
         let failed = |error| server.failed("read rows", error).table(&table.name);
         let mut result = self.session.conn.exec_iter(sql, params).await.map_err(failed)?;
-        let (mut rows, mut bytes) = (Vec::new(), 0);
+        let (mut page, mut bytes, mut count, mut left_out) = (Page::default(), 0, 0, None);
         while let Some(row) = result.next().await.map_err(failed)? {
             // The rest of the answer has to be read, but not kept.
-            if bytes > bytes_max && !rows.is_empty() {
+            if bytes > bytes_max && count > 0 {
                 continue;
             }
             bytes += weight(&row);
-            rows.push(decode(table, row).map_err(|reason| server.error(Cause::Unsupported, reason).table(&table.name))?);
+            count += 1;
+            let (key, image, raw) = decode(table, row);
+            page.last = Some(raw);
+            match key {
+                Ok(key) => page.rows.extend(table.shared(image).map(|image| (key, image))),
+                Err(Unnamed::Refused(reason)) => left_out = Some(reason),
+                Err(Unnamed::LeftOut) => {
+                    return Err(server.error(Cause::Missing, "the site has not all columns of the key").table(&table.name));
+                }
+            }
         }
         drop(result);
-        if !rows.is_empty() {
-            self.row_bytes.insert(table.table.id, bytes / rows.len() + 1);
+        if let Some(reason) = left_out {
+            tracing::warn!(site = server.name, table = table.name, "rows are left out because their key is {reason}");
         }
-        Ok(rows)
+        if count > 0 {
+            self.row_bytes.insert(table.table.id, bytes / count + 1);
+        }
+        Ok(page)
     }
 
     fn key(&self, table: &SiteTable, key: &Key) -> Result<Vec<Wire>> {
@@ -59,21 +71,36 @@ impl ChunkReader {
     }
 }
 
+/// Rows of one answer.
+#[derive(Default)]
+struct Page {
+    rows: Vec<(Key, Image)>,
+    /// The key of the last row as the site has it, also of one that is not shared.
+    last: Option<Vec<Wire>>,
+}
+
 #[async_trait]
 impl crate::sites::ChunkReader for ChunkReader {
     async fn chunk(&mut self, table: &Arc<SiteTable>, after: Option<&Key>, rows_max: usize, bytes_max: usize) -> Result<Vec<(Key, Image)>> {
         let by_weight = self.row_bytes.get(&table.table.id).map_or(rows_max, |bytes| bytes_max / bytes + 1);
         let limit = rows_max.min(by_weight).max(1);
         let keys = key_columns(table);
-        let mut sql = select(table);
-        let mut params = Vec::new();
-        if let Some(after) = after {
-            let values = self.key(table, after)?;
-            sql.push_str(" WHERE ");
-            sql.push_str(&above(&keys, &values, &mut params));
+        let mut after = after.map(|key| self.key(table, key)).transpose()?;
+        loop {
+            let mut sql = select(table);
+            let mut params = Vec::new();
+            if let Some(values) = &after {
+                sql.push_str(" WHERE ");
+                sql.push_str(&above(&keys, values, &mut params));
+            }
+            sql.push_str(&format!(" ORDER BY {} LIMIT {limit}", keys.join(", ")));
+            let page = self.read(table, sql, params, bytes_max).await?;
+            // A chunk is empty only at the table's end: what is not shared is passed over.
+            if !page.rows.is_empty() || page.last.is_none() {
+                return Ok(page.rows);
+            }
+            after = page.last;
         }
-        sql.push_str(&format!(" ORDER BY {} LIMIT {limit}", keys.join(", ")));
-        self.read(table, sql, params, bytes_max).await
     }
 
     async fn rows(&mut self, table: &Arc<SiteTable>, keys: &[Key]) -> Result<Vec<(Key, Image)>> {
@@ -81,12 +108,14 @@ impl crate::sites::ChunkReader for ChunkReader {
         let one = format!("({})", columns.iter().map(|c| format!("{c} = ?")).collect::<Vec<_>>().join(" AND "));
         let mut rows = Vec::with_capacity(keys.len());
         for some in keys.chunks(KEYS_MAX) {
-            let mut params = Vec::new();
-            for key in some {
-                params.extend(self.key(table, key)?);
+            // A key that has no form at this site is not there.
+            let wanted: Vec<Vec<Wire>> = some.iter().filter_map(|key| self.key(table, key).ok()).collect();
+            if wanted.is_empty() {
+                continue;
             }
-            let sql = format!("{} WHERE {}", select(table), vec![one.as_str(); some.len()].join(" OR "));
-            rows.extend(self.read(table, sql, params, usize::MAX).await?);
+            let sql = format!("{} WHERE {}", select(table), vec![one.as_str(); wanted.len()].join(" OR "));
+            let params = wanted.concat();
+            rows.extend(self.read(table, sql, params, usize::MAX).await?.rows);
         }
         Ok(rows)
     }
@@ -151,30 +180,25 @@ fn weight(row: &Row) -> usize {
         .sum()
 }
 
-fn decode(table: &SiteTable, mut row: Row) -> Result<(Key, Image), &'static str> {
+/// Key, cells of all columns, and the key as the site has it.
+fn decode(table: &SiteTable, mut row: Row) -> (std::result::Result<Key, Unnamed>, Image, Vec<Wire>) {
     let mut next = 0;
     let mut image = Image::with_capacity(table.columns.len());
-    for (site, shared) in table.columns.iter().zip(&table.table.columns) {
-        image.push(match site {
+    let mut raw = vec![Wire::NULL; table.table.key.len()];
+    for (at, column) in table.columns.iter().enumerate() {
+        image.push(match column {
             None => Cell::Unchanged,
             Some(column) => {
                 let value = row.take::<Wire, _>(next).unwrap_or(Wire::NULL);
                 next += 1;
-                cell(from_wire(value, &column.ty), &column.ty, shared.family)
+                if let Some(place) = table.table.key.iter().position(|key| *key == at) {
+                    raw[place] = value.clone();
+                }
+                cell(from_wire(value, &column.ty), column, table.family(at))
             }
         });
     }
-    let key = key_of(table, &image).ok_or("a row's key has no canonical form")?;
-    Ok((key, image))
-}
-
-/// The key in an image, if all of it is there.
-pub(super) fn key_of(table: &SiteTable, image: &Image) -> Option<Key> {
-    let values = table.table.key.iter().map(|column| match image.get(*column) {
-        Some(Cell::Value(value)) => Some(value.clone()),
-        _ => None,
-    });
-    values.collect::<Option<Vec<_>>>().map(Key)
+    (table.key_in(&image), image, raw)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::connect::{Flavor, Session, literal, number, text};
 use crate::model::{Charset, ColumnType, ForeignKey, SiteColumn, Span, Special, UniqueKey, ZeroDates};
-use crate::sites::{ColumnDescription, MARKER_TABLE, Result, TableDescription};
+use crate::sites::{ColumnDescription, Exactness, MARKER_TABLE, Result, TableDescription};
 
 type Named = (String, String);
 
@@ -83,11 +83,12 @@ async fn add_columns(session: &mut Session, list: &str, tables: &mut BTreeMap<Na
         let numbered = extra.contains("AUTO_INCREMENT");
         let nullable = nullable == "YES";
         description.columns.push(ColumnDescription {
-            column: SiteColumn { name, ty, ordinal: description.columns.len(), nullable },
+            column: SiteColumn { name, ty, ordinal: description.columns.len(), nullable, values: None },
             has_default: nullable || numbered || default == "1",
             generated,
             numbered,
             case_insensitive: is_case_insensitive(&collation),
+            exact: exactness(&collation),
         });
     }
     Ok(())
@@ -116,6 +117,13 @@ fn timestamps(session: &Session) -> Span {
 
 fn is_case_insensitive(collation: &str) -> bool {
     collation.ends_with("_ci") || collation.contains("_ci_")
+}
+
+/// Most collations, binary ones too, leave spaces at the end out of comparisons other than LIKE.
+fn exactness(collation: &str) -> Exactness {
+    let unpadded = collation.is_empty() || collation == "binary" || collation.ends_with("nopad_bin") || collation.ends_with("0900_bin");
+    let pattern = collation.is_empty() || collation.ends_with("_bin") || !is_case_insensitive(collation) && collation.contains("_as_");
+    Exactness { equality: unpadded, order: unpadded, pattern: pattern || unpadded }
 }
 
 /// A column as the catalogue spells it.
@@ -292,6 +300,8 @@ mod tests {
     fn labels_of_enums() {
         assert_eq!(labels("enum('a','it''s','','x,y')"), ["a", "it's", "", "x,y"]);
         assert!(is_case_insensitive("utf8mb4_0900_ai_ci") && is_case_insensitive("latin1_swedish_ci"));
+        assert!(exactness("utf8mb4_nopad_bin").order && exactness("").equality && exactness("utf8mb4_bin").pattern);
+        assert!(!exactness("utf8mb4_bin").equality && !exactness("utf8mb4_general_ci").pattern);
         assert!(!is_case_insensitive("utf8mb4_bin") && !is_case_insensitive("utf8mb4_0900_as_cs"));
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use mysql_async::binlog::events::Event;
 
-use super::chunks::key_of;
 use super::ddl::{Act, Touch, act};
 use super::events::{GroupStart, Parsed, Rows, RowsKind, parse};
 use super::gtid::GtidSet;
 use super::shapes::{RawImage, Reader, Shape, Share, Shares, image, marker, rows};
-use crate::model::{Cell, Change, Image, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, SiteTable, TableId, Transaction};
+use crate::model::{
+    Cell, Change, Image, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, SiteTable, TableId, Transaction, Unnamed,
+};
 use crate::sites::LogMember;
 
 /// A transaction of an application that is larger is given in parts.
@@ -299,7 +300,7 @@ impl Groups {
                 fill_key(table, before, after);
             }
             if !group.parts[member].push(table, before, after) {
-                group.note(member, table.table.id, What::Alarm("a row was changed whose key has no canonical form".into()));
+                group.note(member, table.table.id, What::Alarm("a row was changed and the log does not tell which".into()));
             }
         }
     }
@@ -410,19 +411,22 @@ impl Part {
 
     /// Adds a row's change, and a second one when its key changed. False: its key can't be told.
     fn push(&mut self, table: &SiteTable, before: Option<Image>, after: Option<Image>) -> bool {
-        let old = before.as_ref().map(|image| key_of(table, image));
-        let new = after.as_ref().map(|image| key_of(table, image));
         let id = table.table.id;
         self.bytes += before.iter().chain(&after).map(weight).sum::<usize>();
+        let named = |image: Option<Image>| match image.map(|image| (table.key_in(&image), image)) {
+            Some((Ok(key), image)) => Ok((Some(key), table.shared(image))),
+            Some((Err(Unnamed::LeftOut), _)) => Err(()),
+            // No row of the roster's: as if it were not there.
+            Some((Err(Unnamed::Refused(_)), _)) | None => Ok((None, None)),
+        };
+        let (Ok((old, before)), Ok((new, after))) = (named(before), named(after)) else { return false };
         match (old, new) {
-            (Some(None), _) | (_, Some(None)) | (None, None) => return false,
-            (Some(Some(old)), Some(Some(new))) if old != new => {
+            (Some(old), Some(new)) if old != new => {
                 self.changes.push(Change { table: id, key: old.clone(), before, after: None, moved_from: None });
                 self.changes.push(Change { table: id, key: new, before: None, after, moved_from: Some(old) });
             }
-            (_, Some(Some(key))) | (Some(Some(key)), None) => {
-                self.changes.push(Change { table: id, key, before, after, moved_from: None });
-            }
+            (_, Some(key)) | (Some(key), None) => self.changes.push(Change { table: id, key, before, after, moved_from: None }),
+            (None, None) => {}
         }
         true
     }

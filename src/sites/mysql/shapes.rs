@@ -164,16 +164,16 @@ pub(super) fn rows<'a>(
     Ok(rows)
 }
 
-/// The cells of a shared table's columns.
+/// The cells of a shared table's columns, this site's own ones behind them.
 pub(super) fn image(table: &SiteTable, plan: &[Option<usize>], columns: &[Wire], raw: &RawImage<'_>) -> Image {
-    let mut image = vec![Cell::Unchanged; table.table.columns.len()];
+    let mut image = vec![Cell::Unchanged; table.columns.len()];
     for ((shared, wire), raw) in plan.iter().zip(columns).zip(raw) {
         let Some(shared) = *shared else { continue };
         let Some(column) = &table.columns[shared] else { continue };
         image[shared] = match raw {
             Raw::Absent => Cell::Unchanged,
             Raw::Null => Cell::Value(Value::Null),
-            Raw::Bytes(bytes) => cell(wire.decode(bytes, &column.ty), &column.ty, table.table.columns[shared].family),
+            Raw::Bytes(bytes) => cell(wire.decode(bytes, &column.ty), column, table.family(shared)),
         };
     }
     image

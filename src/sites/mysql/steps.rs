@@ -6,7 +6,7 @@ use mysql_async::Value as Wire;
 
 use super::connect::quoted;
 use super::values::{literal_bytes, push_literal, to_wire};
-use crate::model::{Key, SiteTable, Value, WriteKind, fit};
+use crate::model::{Key, SiteTable, Value, WriteKind};
 use crate::sites::{Rejection, RowWrite};
 
 /// Rows of one multi-row statement, at most; a failing one is tried again row by row.
@@ -251,7 +251,7 @@ pub(super) fn fitted_key(table: &SiteTable, key: &Key) -> Result<Vec<Value>, &'s
         .zip(&key.0)
         .map(|(column, value)| {
             let column = table.columns[*column].as_ref().ok_or("the site has no such key column")?;
-            fit(value, &column.ty).map_err(|refusal| refusal.0)
+            column.fit(value).map_err(|refusal| refusal.0)
         })
         .collect()
 }
@@ -262,6 +262,6 @@ pub(super) fn full_name(table: &SiteTable) -> String {
 
 pub(super) fn column_name(table: &SiteTable, column: usize) -> String {
     // A column that the site does not have is refused by the server, by name.
-    let name = table.columns.get(column).and_then(Option::as_ref).map_or(table.table.columns[column].name.as_str(), |c| c.name.as_str());
-    quoted(name)
+    let here = table.columns.get(column).and_then(Option::as_ref).map(|c| c.name.as_str());
+    quoted(here.unwrap_or_else(|| table.table.columns[column].name.as_str()))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use mysql_async::Value as Wire;
 
-use crate::model::{Cell, Charset, ColumnType, Date, DateTime, Decimal, Family, Refusal, Value, read};
+use crate::model::{Cell, Charset, ColumnType, Date, DateTime, Decimal, Family, Refusal, SiteColumn, Value};
 
 pub(super) type Decoded = Result<Value, &'static str>;
 
@@ -12,9 +12,9 @@ const INVALID_UTF8: &str = "text that is not valid UTF-8";
 const ALIEN: &str = "a value of another type than the column has";
 const DAY_US: i64 = 86_400_000_000;
 
-/// The canonical cell of what a column of type `ty` holds.
-pub(super) fn cell(decoded: Decoded, ty: &ColumnType, family: Family) -> Cell {
-    match decoded.and_then(|value| read(value, ty, family).map_err(|Refusal(reason)| reason)) {
+/// The canonical cell of what a column holds.
+pub(super) fn cell(decoded: Decoded, column: &SiteColumn, family: Family) -> Cell {
+    match decoded.and_then(|value| column.read(value, family).map_err(|Refusal(reason)| reason)) {
         Ok(value) => Cell::Value(value),
         Err(reason) => Cell::Refused(reason),
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::pgoutput::{Datum, Lsn, Message, Old, Relation, Tuple};
 use super::values;
-use crate::model::{Cell, Change, Image, Key, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, SiteTable, TableId, Transaction};
+use crate::model::{
+    Cell, Change, Image, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, SiteTable, TableId, Transaction, Unnamed,
+};
 use crate::sites::MARKER_TABLE;
 
 /// A transaction that is larger than this comes in parts.
@@ -217,17 +219,23 @@ impl Assembly {
 
     fn insert(&mut self, binding: Arc<Binding>, new: &Tuple) -> Result<(), &'static str> {
         let after = binding.image(new, None)?;
-        match binding.key(&after) {
-            Some(key) => self.change(Change { table: binding.id(), key, before: None, after: Some(after), moved_from: None }),
-            None => self.alarm(&binding, "a row was inserted whose key has no canonical form"),
+        match binding.table.key_in(&after) {
+            Ok(key) => {
+                let after = binding.table.shared(after);
+                self.change(Change { table: binding.id(), key, before: None, after, moved_from: None })
+            }
+            // No row of the roster's.
+            Err(Unnamed::Refused(_)) => Ok(()),
+            Err(Unnamed::LeftOut) => self.alarm(&binding, "a row was inserted and the log does not tell which"),
         }
     }
 
     fn update(&mut self, binding: Arc<Binding>, old: Option<&Old>, new: &Tuple) -> Result<(), &'static str> {
         let after = binding.image(new, old)?;
-        let Some(key) = binding.key(&after) else {
-            return self.alarm(&binding, "a row was updated whose key has no canonical form");
-        };
+        let new = binding.table.key_in(&after);
+        if new == Err(Unnamed::LeftOut) {
+            return self.alarm(&binding, "a row was updated and the log does not tell which");
+        }
         let told = match old {
             Some(old) => Some(binding.old_image(old)?),
             None => None,
@@ -235,22 +243,30 @@ impl Assembly {
         if !binding.keyed() && !matches!(old, Some(Old::Full(_))) {
             self.alarm(&binding, "its replica identity leaves out key columns, so that changes of keys can't be seen")?;
         }
-        let before = if matches!(old, Some(Old::Full(_))) { told.clone() } else { None };
-        match told.and_then(|image| binding.key(&image)).filter(|old_key| *old_key != key) {
-            None => self.change(Change { table: binding.id(), key, before, after: Some(after), moved_from: None }),
-            Some(old_key) => {
+        let named = told.as_ref().map(|image| binding.table.key_in(image));
+        let full = matches!(old, Some(Old::Full(_))) && !matches!(named, Some(Err(Unnamed::Refused(_))));
+        let before = told.filter(|_| full).and_then(|image| binding.table.shared(image));
+        let after = binding.table.shared(after);
+        match (named.and_then(Result::ok), new) {
+            (Some(old_key), Ok(key)) if old_key != key => {
                 self.change(Change { table: binding.id(), key: old_key.clone(), before, after: None, moved_from: None })?;
-                self.change(Change { table: binding.id(), key, before: None, after: Some(after), moved_from: Some(old_key) })
+                self.change(Change { table: binding.id(), key, before: None, after, moved_from: Some(old_key) })
             }
+            (_, Ok(key)) => self.change(Change { table: binding.id(), key, before, after, moved_from: None }),
+            // It is no row of the roster's any more.
+            (Some(key), Err(_)) => self.change(Change { table: binding.id(), key, before, after: None, moved_from: None }),
+            (None, Err(_)) => Ok(()),
         }
     }
 
     fn delete(&mut self, binding: Arc<Binding>, old: &Old) -> Result<(), &'static str> {
         let image = binding.old_image(old)?;
-        let Some(key) = binding.key(&image) else {
-            return self.alarm(&binding, "a row was deleted and the log does not tell which");
+        let key = match binding.table.key_in(&image) {
+            Ok(key) => key,
+            Err(Unnamed::Refused(_)) => return Ok(()),
+            Err(Unnamed::LeftOut) => return self.alarm(&binding, "a row was deleted and the log does not tell which"),
         };
-        let before = matches!(old, Old::Full(_)).then_some(image);
+        let before = if matches!(old, Old::Full(_)) { binding.table.shared(image) } else { None };
         self.change(Change { table: binding.id(), key, before, after: None, moved_from: None })
     }
 
@@ -382,22 +398,14 @@ impl Binding {
             }
             image.push(match datum {
                 Datum::Unchanged => Cell::Unchanged,
-                Datum::Null => values::cell(None, &column.ty, self.table.table.columns[number].family),
+                Datum::Null => values::cell(None, column, self.table.family(number)),
                 Datum::Text(bytes) => match std::str::from_utf8(bytes) {
-                    Ok(text) => values::cell(Some(text), &column.ty, self.table.table.columns[number].family),
+                    Ok(text) => values::cell(Some(text), column, self.table.family(number)),
                     Err(_) => Cell::Refused("text that is not UTF-8"),
                 },
             });
         }
         Ok(image)
-    }
-
-    fn key(&self, image: &Image) -> Option<Key> {
-        let parts = self.table.table.key.iter().map(|number| match image.get(*number)? {
-            Cell::Value(value) => Some(value.clone()),
-            Cell::Unchanged | Cell::Refused(_) => None,
-        });
-        parts.collect::<Option<_>>().map(Key)
     }
 
     /// Whether the old tuple of a change has the whole key.

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, IsolationLevel, Row, Statement};
 use super::connect::{Connector, ident, qualified};
 use super::errors::from_driver;
 use super::values::{self, Param, Raw, encode};
-use crate::model::{Cell, ColumnType, Image, Key, SiteColumn, SiteTable, Value, fit};
+use crate::model::{Cell, ColumnType, Image, Key, SiteColumn, SiteTable, Unnamed, Value};
 use crate::sites::{Cause, ChunkReader, Error, Result, TableDescription, TextRow};
 
 const ENDING_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -93,66 +93,80 @@ impl Chunks {
         params: &[Param],
         rows_max: usize,
         bytes_max: usize,
-    ) -> Result<Vec<(Key, Image)>> {
+    ) -> Result<Page> {
         let site = self.site.clone();
         let refused = |error| from_driver(&site, "reading rows", error).table(&table.name);
         let begun = self.client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(true).start().await;
         let transaction = begun.map_err(refused)?;
         let portal = transaction.bind_raw(statement, params).await.map_err(refused)?;
-        let (mut found, mut bytes, mut step) = (Vec::new(), 0, STEP_ROWS_FIRST);
-        while found.len() < rows_max && bytes < bytes_max {
-            let step_rows = step.min(rows_max - found.len());
+        let (mut page, mut count, mut bytes, mut step, mut left_out) = (Page::default(), 0, 0, STEP_ROWS_FIRST, None);
+        while count < rows_max && bytes < bytes_max {
+            let step_rows = step.min(rows_max - count);
             let rows = transaction.query_portal(&portal, i32::try_from(step_rows).unwrap_or(i32::MAX)).await.map_err(refused)?;
             let ended = rows.len() < step_rows;
             for row in rows {
                 bytes += row.raw_size_bytes();
-                found.push(decoded(&site, table, &row)?);
+                count += 1;
+                let (key, image, raw) = decoded(&site, table, &row)?;
+                page.last = Some(raw);
+                match key {
+                    Ok(key) => page.rows.extend(table.shared(image).map(|image| (key, image))),
+                    Err(Unnamed::Refused(reason)) => left_out = Some(reason),
+                    Err(Unnamed::LeftOut) => return Err(no_key(&site, table)),
+                }
             }
             if ended {
                 break;
             }
-            step = (bytes_max.saturating_sub(bytes) / (bytes / found.len().max(1)).max(1)).clamp(1, 4 * step);
+            step = (bytes_max.saturating_sub(bytes) / (bytes / count.max(1)).max(1)).clamp(1, 4 * step);
         }
         transaction.commit().await.map_err(refused)?;
-        Ok(found)
+        if let Some(reason) = left_out {
+            tracing::warn!(site, table = table.name, "rows are left out because their key is {reason}");
+        }
+        Ok(page)
     }
 }
 
-/// A row of a query that selects `column_list`.
-fn decoded(site: &str, table: &SiteTable, row: &Row) -> Result<(Key, Image)> {
+/// Rows of one answer.
+#[derive(Default)]
+struct Page {
+    rows: Vec<(Key, Image)>,
+    /// The key of the last row as the site has it, also of one that is not shared.
+    last: Option<Vec<Param>>,
+}
+
+type Decoded = (std::result::Result<Key, Unnamed>, Image, Vec<Param>);
+
+/// Key, cells of all columns and the key as the site has it, of a query that selects `column_list`.
+fn decoded(site: &str, table: &SiteTable, row: &Row) -> Result<Decoded> {
     let mut place = 0..;
     let mut image = Image::with_capacity(table.columns.len());
-    for (column, shared) in table.columns.iter().zip(&table.table.columns) {
+    let mut key = vec![Param::Null; table.table.key.len()];
+    for (at, column) in table.columns.iter().enumerate() {
         let Some(column) = column else {
             image.push(Cell::Unchanged);
             continue;
         };
+        let family = table.family(at);
         let raw: Option<Raw<'_>> =
             row.try_get(place.next().unwrap_or_default()).map_err(|error| from_driver(site, "reading rows", error))?;
+        if let (Some(part), Some(Raw(bytes))) = (table.table.key.iter().position(|number| *number == at), &raw) {
+            key[part] = match is_bytes(&column.ty) {
+                true => Param::Bytes(bytes.to_vec()),
+                false => Param::Text(String::from_utf8_lossy(bytes).into_owned()),
+            };
+        }
         image.push(match raw {
-            None => values::cell(None, &column.ty, shared.family),
-            Some(Raw(bytes)) if is_bytes(&column.ty) => values::made_canonical(Value::Bytes(bytes.to_vec()), &column.ty, shared.family),
+            None => values::cell(None, column, family),
+            Some(Raw(bytes)) if is_bytes(&column.ty) => values::made_canonical(Value::Bytes(bytes.to_vec()), column, family),
             Some(Raw(bytes)) => match std::str::from_utf8(bytes) {
-                Ok(text) => values::cell(Some(text), &column.ty, shared.family),
+                Ok(text) => values::cell(Some(text), column, family),
                 Err(_) => Cell::Refused("text that is not UTF-8"),
             },
         });
     }
-    let part = |number: &usize| match &image[*number] {
-        Cell::Value(value) => Ok(value.clone()),
-        Cell::Unchanged => Err("the site has not all columns of the key"),
-        Cell::Refused(reason) => Err(*reason),
-    };
-    let key: Result<Vec<Value>, _> = table.table.key.iter().map(part).collect();
-    match key {
-        Ok(key) => Ok((Key(key), image)),
-        Err(reason) => {
-            let text = format!("a row's key has no canonical form: {reason}");
-            Err(Error::new(Cause::Unsupported, site, text)
-                .table(&table.name)
-                .advice("change or remove that row, or leave it out by a filter"))
-        }
-    }
+    Ok((table.key_in(&image), image, key))
 }
 
 fn is_bytes(ty: &ColumnType) -> bool {
@@ -170,11 +184,15 @@ fn column_list(table: &SiteTable) -> String {
 
 fn key_columns<'a>(site: &str, table: &'a SiteTable) -> Result<Vec<&'a SiteColumn>> {
     let columns: Option<Vec<_>> = table.table.key.iter().map(|number| table.columns[*number].as_ref()).collect();
-    columns.ok_or_else(|| Error::new(Cause::Missing, site, "the site has not all columns of the key").table(&table.name))
+    columns.ok_or_else(|| no_key(site, table))
+}
+
+fn no_key(site: &str, table: &SiteTable) -> Error {
+    Error::new(Cause::Missing, site, "the site has not all columns of the key").table(&table.name)
 }
 
 fn key_params(key: &Key, columns: &[&SiteColumn]) -> Option<Vec<Param>> {
-    key.0.iter().zip(columns).map(|(value, column)| Some(encode(&fit(value, &column.ty).ok()?, &column.ty))).collect()
+    key.0.iter().zip(columns).map(|(value, column)| Some(encode(&column.fit(value).ok()?, &column.ty))).collect()
 }
 
 fn placeholders(from: usize, count: usize) -> String {
@@ -187,20 +205,24 @@ impl ChunkReader for Chunks {
         let columns = key_columns(&self.site, table)?;
         // By the table's columns: a plain name would mean the result's column, which is text.
         let order = columns.iter().map(|column| format!("t.{}", ident(&column.name))).collect::<Vec<_>>().join(", ");
-        let (params, above) = match after {
-            None => (Vec::new(), String::new()),
-            Some(key) => {
-                let params = key_params(key, &columns).ok_or_else(|| {
-                    Error::new(Cause::Unsupported, &self.site, "the key to go on from does not fit the table").table(&table.name)
-                })?;
-                (params, format!(" WHERE ({order}) > ({})", placeholders(1, columns.len())))
-            }
-        };
+        let unfit = || Error::new(Cause::Unsupported, &self.site, "the key to go on from does not fit the table").table(&table.name);
+        let mut after = after.map(|key| key_params(key, &columns).ok_or_else(unfit)).transpose()?;
         let from = qualified(&table.schema, &table.name);
-        let sql = format!("SELECT {} FROM {from} AS t{above} ORDER BY {order} LIMIT {rows_max}", column_list(table));
-        let statement = self.prepare(table, sql).await?;
         self.wait_for_commits(table).await?;
-        self.fetch(table, &statement, &params, rows_max.max(1), bytes_max.max(1)).await
+        loop {
+            let above = match after {
+                None => String::new(),
+                Some(_) => format!(" WHERE ({order}) > ({})", placeholders(1, columns.len())),
+            };
+            let sql = format!("SELECT {} FROM {from} AS t{above} ORDER BY {order} LIMIT {rows_max}", column_list(table));
+            let statement = self.prepare(table, sql).await?;
+            let page = self.fetch(table, &statement, &after.unwrap_or_default(), rows_max.max(1), bytes_max.max(1)).await?;
+            // A chunk is empty only at the table's end: what is not shared is passed over.
+            if !page.rows.is_empty() || page.last.is_none() {
+                return Ok(page.rows);
+            }
+            after = page.last;
+        }
     }
 
     async fn rows(&mut self, table: &Arc<SiteTable>, keys: &[Key]) -> Result<Vec<(Key, Image)>> {
@@ -219,7 +241,7 @@ impl ChunkReader for Chunks {
             let list: Vec<String> = (0..width).map(|n| format!("({})", placeholders(1 + n * columns.len(), columns.len()))).collect();
             let sql = format!("SELECT {} FROM {from} WHERE ({names}) IN ({})", column_list(table), list.join(", "));
             let statement = self.prepare(table, sql).await?;
-            found.extend(self.fetch(table, &statement, &params, usize::MAX, usize::MAX).await?);
+            found.extend(self.fetch(table, &statement, &params, usize::MAX, usize::MAX).await?.rows);
         }
         Ok(found)
     }

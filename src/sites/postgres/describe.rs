@@ -8,7 +8,7 @@ use super::connect::{Connector, qualified};
 use super::errors::from_driver;
 use super::values::{Declared, column_type};
 use crate::model::{ForeignKey, SiteColumn, UniqueKey};
-use crate::sites::{ColumnDescription, MARKER_TABLE, Result, TableDescription};
+use crate::sites::{ColumnDescription, Exactness, MARKER_TABLE, Result, TableDescription};
 
 const TABLES: &str = "SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relpersistence::text, c.relreplident::text, \
     greatest(c.reltuples, 0)::bigint, row_security_active(c.oid), \
@@ -28,11 +28,14 @@ const COLUMNS: &str = "SELECT a.attrelid, a.attname, coalesce(b.typname, t.typna
         WHERE d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.refclassid = 'pg_class'::regclass \
         AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')) \
       OR coalesce(pg_get_expr(f.adbin, f.adrelid) LIKE 'nextval(%', false), \
-    coalesce(b.typname, t.typname) = 'citext' OR coalesce(NOT l.collisdeterministic, false) \
+    coalesce(b.typname, t.typname) = 'citext' OR coalesce(NOT l.collisdeterministic, false), \
+    a.attcollation = 0 OR CASE l.collname WHEN 'default' THEN d.datcollate ELSE l.collcollate END ~ '^(C|POSIX)([.]|$)' \
+      OR l.collname IN ('ucs_basic', 'pg_c_utf8') \
     FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
     LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype \
     LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum \
     LEFT JOIN pg_collation l ON l.oid = a.attcollation \
+    LEFT JOIN pg_database d ON d.datname = current_database() \
     WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum";
 
 /// Of an index on expressions the columns that they use; case counts not where they fold it.
@@ -106,12 +109,15 @@ fn column(row: &Row, ordinal: usize) -> ColumnDescription {
         labels: row.get(6),
         builtin: row.get(7),
     };
+    let (folds, sorts): (bool, Option<bool>) = (row.get(12), row.get(13));
+    let padded = declared.name == "bpchar";
     ColumnDescription {
-        column: SiteColumn { name: row.get(1), ty: column_type(&declared), ordinal, nullable: !row.get::<_, bool>(8) },
+        column: SiteColumn { name: row.get(1), ty: column_type(&declared), ordinal, nullable: !row.get::<_, bool>(8), values: None },
         has_default: row.get(9),
         generated: row.get(10),
         numbered: row.get(11),
-        case_insensitive: row.get(12),
+        case_insensitive: folds,
+        exact: Exactness { equality: !folds, order: !folds && sorts == Some(true), pattern: !folds && !padded },
     }
 }
 

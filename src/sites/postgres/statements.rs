@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::connect::{ident, qualified};
 use super::values::{Param, encode, typed};
-use crate::model::{MarkerId, SiteColumn, WriteKind, fit};
+use crate::model::{MarkerId, SiteColumn, WriteKind};
 use crate::sites::{MARKER_TABLE, Piece, RowWrite, Statement};
 
 /// A statement and its parameters.
@@ -144,7 +144,7 @@ impl Builder {
             for (at, (column, value)) in key_columns(row).zip(&row.key.0).enumerate() {
                 self.push(if at == 0 { "" } else { ", " });
                 // A canonical key, while columns come fitted; one that does not fit finds no row.
-                let value = fit(value, &column.ty).unwrap_or_else(|_| value.clone());
+                let value = column.fit(value).unwrap_or_else(|_| value.clone());
                 self.bind(encode(&value, &column.ty));
             }
             self.push(")");

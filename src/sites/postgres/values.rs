@@ -7,7 +7,7 @@ use std::fmt;
 use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
 
-use crate::model::{Cell, Charset, ColumnType, Date, DateTime, Decimal, Family, Span, Special, Value, ZeroDates, read};
+use crate::model::{Cell, Charset, ColumnType, Date, DateTime, Decimal, Family, SiteColumn, Span, Special, Value, ZeroDates};
 
 /// What the catalog says about a column's type; for a domain, about the type below it.
 pub(super) struct Declared {
@@ -75,16 +75,16 @@ fn numeric(modifier: i32) -> Option<Option<(u16, u16)>> {
 }
 
 /// The cell for a column's text.
-pub(super) fn cell(text: Option<&str>, ty: &ColumnType, family: Family) -> Cell {
+pub(super) fn cell(text: Option<&str>, column: &SiteColumn, family: Family) -> Cell {
     let Some(text) = text else { return Cell::Value(Value::Null) };
-    match decode(text, ty) {
-        Ok(value) => made_canonical(value, ty, family),
+    match decode(text, &column.ty) {
+        Ok(value) => made_canonical(value, column, family),
         Err(reason) => Cell::Refused(reason),
     }
 }
 
-pub(super) fn made_canonical(value: Value, ty: &ColumnType, family: Family) -> Cell {
-    match read(value, ty, family) {
+pub(super) fn made_canonical(value: Value, column: &SiteColumn, family: Family) -> Cell {
+    match column.read(value, family) {
         Ok(value) => Cell::Value(value),
         Err(refusal) => Cell::Refused(refusal.0),
     }

@@ -113,7 +113,7 @@ fn raw_key(place: &Place, rows: &Rows, key: &Key) -> Result<RawKey> {
         .map_err(|reason| Error::new(Cause::Protocol, &place.site, format!("reading can't go on after {reason}")).table(&rows.name))
 }
 
-/// Rows whose key has no canonical form are passed over; a chunk is empty only at the table's end.
+/// Rows that are not shared, or whose key has no canonical form, are passed over; a chunk is empty only at the table's end.
 fn chunk(
     db: &Connection,
     rows: &Rows,
@@ -125,16 +125,16 @@ fn chunk(
     loop {
         let (mut bytes, mut last, mut left_out) = (0, None, None);
         let scanned = rows.scan(db, after.as_deref(), rows_max, |raw, image| {
-            bytes += weight(&image);
+            bytes += image.as_ref().map_or(0, weight);
             match rows.key(&raw) {
-                Ok(key) => found.push((key, image)),
+                Ok(key) => found.extend(image.map(|image| (key, image))),
                 Err(reason) => left_out = Some(reason),
             }
             last = Some(raw);
             bytes < bytes_max || found.is_empty()
         })?;
         if let Some(reason) = left_out {
-            tracing::warn!(table = %rows.name, "rows are left out because of {reason}");
+            tracing::warn!(table = %rows.name, "rows are left out because their key is {reason}");
         }
         if !found.is_empty() || scanned < rows_max {
             return Ok(found);

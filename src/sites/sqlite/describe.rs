@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::model::{Charset, ColumnType, ForeignKey, SiteColumn, Span, Special, UniqueKey, ZeroDates};
-use crate::sites::{ColumnDescription, MARKER_TABLE, TableDescription};
+use crate::sites::{ColumnDescription, Exactness, MARKER_TABLE, TableDescription};
 
 use super::triggers::{CHANGELOG_TABLE, OURS};
 
@@ -125,12 +125,16 @@ fn columns(
             key.insert(pk, name.clone());
         }
         let collations = indexes.iter().flat_map(|index| index.columns.iter().flatten()).filter(|(column, _)| *column == name);
+        let case_insensitive = collations.into_iter().any(|(_, collation)| collation.eq_ignore_ascii_case("NOCASE"));
         columns.push(ColumnDescription {
-            case_insensitive: collations.into_iter().any(|(_, collation)| collation.eq_ignore_ascii_case("NOCASE")),
+            case_insensitive,
+            // LIKE takes no heed of case there, and knows no escape.
+            exact: Exactness { equality: !case_insensitive, order: !case_insensitive, pattern: false },
             column: SiteColumn {
                 ty: column_type(&declared, strict),
                 ordinal: columns.len(),
                 nullable: !(not_null || (pk > 0 && without_rowid)),
+                values: None,
                 name,
             },
             has_default,

@@ -13,6 +13,7 @@ pub type RawKey = Vec<Raw>;
 
 pub struct Rows {
     pub name: String,
+    site: SiteTable,
     key: Vec<(SiteColumn, Family)>,
     columns: Vec<Option<(SiteColumn, Family)>>,
     one: String,
@@ -24,7 +25,7 @@ pub struct Rows {
 impl Rows {
     /// None: the site lacks a key column.
     pub fn new(table: &SiteTable) -> Option<Rows> {
-        let family = |i: usize| table.table.columns[i].family;
+        let family = |i: usize| table.family(i);
         let key: Vec<(SiteColumn, Family)> =
             key_columns(table)?.into_iter().cloned().zip(table.table.key.iter().map(|&i| family(i))).collect();
         let columns: Vec<_> = table.columns.iter().enumerate().map(|(i, c)| c.clone().map(|c| (c, family(i)))).collect();
@@ -36,6 +37,7 @@ impl Rows {
         let all = format!("SELECT {list}, {key_list} FROM {from}");
         Some(Rows {
             name: table.name.clone(),
+            site: table.clone(),
             one: format!("SELECT {list} FROM {from} WHERE {}", where_key(table)?),
             present: format!("SELECT 1 FROM {from} WHERE {}", where_key(table)?),
             first: format!("{all} ORDER BY {key_list} LIMIT ?1"),
@@ -45,21 +47,24 @@ impl Rows {
         })
     }
 
+    /// The row under a key, as the roster sees it: None also where this site does not share it.
     pub fn fetch(&self, db: &Connection, key: &[Raw]) -> rusqlite::Result<Option<Image>> {
-        db.prepare_cached(&self.one)?.query_row(params_from_iter(key), |row| self.image(row)).optional()
+        let found = db.prepare_cached(&self.one)?.query_row(params_from_iter(key), |row| self.image(row)).optional()?;
+        Ok(found.and_then(|image| self.site.shared(image)))
     }
 
     pub fn exists(&self, db: &Connection, key: &[Raw]) -> rusqlite::Result<bool> {
         db.prepare_cached(&self.present)?.exists(params_from_iter(key))
     }
 
-    /// Calls `each` with the rows above `after` in the order of keys until it returns false; how many rows there were.
+    /// Calls `each` with the rows above `after` in the order of keys (without an image where this site does not share it) until it
+    /// returns false; how many rows there were.
     pub fn scan(
         &self,
         db: &Connection,
         after: Option<&[Raw]>,
         rows_max: usize,
-        mut each: impl FnMut(RawKey, Image) -> bool,
+        mut each: impl FnMut(RawKey, Option<Image>) -> bool,
     ) -> rusqlite::Result<usize> {
         let sql = if after.is_some() { &self.following } else { &self.first };
         let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
@@ -71,7 +76,7 @@ impl Rows {
             count += 1;
             let start = self.columns.len();
             let key = (start..start + self.key.len()).map(|i| row.get_ref(i).map(Raw::of_key)).collect::<rusqlite::Result<_>>()?;
-            if !each(key, self.image(row)?) {
+            if !each(key, self.site.shared(self.image(row)?)) {
                 break;
             }
         }

@@ -9,7 +9,7 @@
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use crate::model::{Cell, ColumnType, Date, DateTime, Decimal, Family, SiteColumn, Value, fit, read};
+use crate::model::{Cell, ColumnType, Date, DateTime, Decimal, Family, SiteColumn, Value};
 
 /// A value exactly as SQLite stores it; text may be any bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -64,7 +64,7 @@ impl ToSql for Raw {
 
 /// The cell of a shared column.
 pub fn cell(stored: ValueRef<'_>, column: &SiteColumn, family: Family) -> Cell {
-    match decode(stored, &column.ty).and_then(|value| read(value, &column.ty, family).map_err(|refusal| refusal.0)) {
+    match decode(stored, &column.ty).and_then(|value| column.read(value, family).map_err(|refusal| refusal.0)) {
         Ok(value) => Cell::Value(value),
         Err(reason) => Cell::Refused(reason),
     }
@@ -72,7 +72,7 @@ pub fn cell(stored: ValueRef<'_>, column: &SiteColumn, family: Family) -> Cell {
 
 /// The canonical value of a key column; refused unless writing it would find the same row again.
 pub fn decode_key(raw: &Raw, column: &SiteColumn, family: Family) -> Result<Value, &'static str> {
-    let value = read(decode(raw.stored(), &column.ty)?, &column.ty, family).map_err(|refusal| refusal.0)?;
+    let value = column.read(decode(raw.stored(), &column.ty)?, family).map_err(|refusal| refusal.0)?;
     if value == Value::Null {
         return Err("NULL in a key column");
     }
@@ -84,8 +84,9 @@ pub fn decode_key(raw: &Raw, column: &SiteColumn, family: Family) -> Result<Valu
 
 /// How a canonical value of a key column is stored.
 pub fn encode_key(value: &Value, column: &SiteColumn) -> Result<Raw, &'static str> {
-    match fit(value, &column.ty) {
+    match column.fit(value) {
         Ok(fitted) => encode(&fitted, &column.ty).map(Raw::into_key),
+        Err(refusal) if column.values.is_some() => Err(refusal.0),
         Err(_) => encode(value, &column.ty).map(Raw::into_key),
     }
 }
