@@ -144,7 +144,12 @@ fn conflicts_and_quarantine_are_listed() {
     let conflicts = roster.run(&["conflicts", "--table", "users", "--json"]);
     assert_eq!((conflicts.code, &conflicts.json()["conflicts"][0]["kind"]), (1, &"insert_exists".into()), "{conflicts:?}");
     assert!(!conflicts.out.contains("example.net"), "{conflicts:?}");
-    assert!(roster.run(&["conflicts", "--show-values"]).out.contains("eve@example.net"));
+    assert!(roster.run(&["conflicts", "--show-values", "--json"]).out.contains("eve@example.net"));
+    let number = conflicts.json()["conflicts"][0]["id"].to_string();
+    let shown = roster.run(&["conflicts", "show", &number]);
+    assert!(shown.code == 0 && shown.out.contains("inserted the same key") && !shown.out.contains("example.net"), "{shown:?}");
+    assert!(roster.run(&["conflicts", "show", &number, "--show-values"]).out.contains("eve@example.net"));
+    assert_eq!(roster.run(&["conflicts", "show", "999999"]).code, 2);
 
     let discarded = roster.run(&["quarantine", "discard", &name]);
     assert_eq!(discarded.code, 0, "{discarded:?}");
