@@ -80,7 +80,7 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
             ledger.committed(target.site, job.marker);
             ledger.forgotten(target.site, &job.batch.forget)?;
             if !retry.rows.is_empty() {
-                job.rows.iter().for_each(|(done, _)| drop(retry.rows.remove(done)));
+                retry.rows.retain(|id, _| !job.rows.iter().any(|(done, _)| done == id));
             }
             retry.aside.retain(|table| !job.rows.iter().any(|(_, sent)| sent.table == *table));
             return Ok(());
