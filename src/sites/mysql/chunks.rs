@@ -53,8 +53,8 @@ impl ChunkReader {
         if let Some(reason) = left_out {
             tracing::warn!(site = server.name, table = table.name, "rows are left out because their key is {reason}");
         }
-        if count > 0 {
-            self.row_bytes.insert(table.table.id, bytes / count + 1);
+        if let Some(average) = bytes.checked_div(count) {
+            self.row_bytes.insert(table.table.id, average + 1);
         }
         Ok(page)
     }
