@@ -57,8 +57,10 @@ impl Plan {
         let subject = format!("table {name}");
         let excluded = rule.exclude.clone().unwrap_or_default();
         let secret = rule.secret.clone().unwrap_or_default();
+        // A column that has one value in all shared rows of the hub tells the clients nothing.
+        let constant = |column: &String| site.tables.get(&name).is_some_and(|rule| rule.constants.contains_key(column));
         let mut columns = Vec::new();
-        for column in description.columns.iter().filter(|column| !column.generated) {
+        for column in description.columns.iter().filter(|column| !column.generated && !constant(&column.column.name)) {
             let shared = shared_column(site, &name, &column.column.name);
             if excluded.contains(&shared) {
                 continue;
