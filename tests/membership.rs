@@ -124,7 +124,16 @@ fn members_are_users(hub: Engine, first: Engine, second: Engine) {
     expect(&roster, 0, "SELECT count(*) FROM members", "5");
     expect(&roster, 0, "SELECT notes FROM members WHERE member_no = 10", "hub only");
     expect(&roster, 1, "SELECT name, pass FROM users WHERE uid = 1", "root secret");
+    verified(&roster);
     roster.stop();
+}
+
+/// `rosterd verify` finds every site as the ledger says, rows that are not shared left out.
+fn verified(roster: &Roster) {
+    let mut verify = std::process::Command::new(env!("CARGO_BIN_EXE_rosterd"));
+    let output = verify.arg("verify").arg("--config").arg(roster.folder().join("rosterd.toml")).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
 }
 
 /// All of a query's values in one line.
@@ -264,4 +273,42 @@ fn check_knows_what_other_sites_lack() {
     assert_eq!(report.sites[1].findings.iter().filter(warned).count(), 1);
     roster.sites[0].sections = HUB.replace("constants", "defaults = { realname = \"\" }\nconstants");
     assert_eq!(errors(&checked(&roster), 0), []);
+}
+
+/// A shared column that the site of a new row lacks: where it may not be NULL, the site's default is what it begins with.
+#[test]
+fn what_nobody_has_spoken_of_is_filled_and_then_said() {
+    let folder = tempfile::Builder::new().prefix("rosterd-roster-").tempdir().unwrap();
+    let sites = [
+        (MariaDb118, "[site.table.card]\ndefaults = { colour = \"grey\" }\n"),
+        (Postgres15, "[site.table.card]\nlacks = [\"colour\", \"size\"]\n"),
+        (Sqlite, "[site.table.card]\ndefaults = { colour = \"grey\" }\n"),
+    ];
+    let sites: Vec<Site> = sites
+        .into_iter()
+        .zip(roster::names(3))
+        .map(|((engine, sections), name)| Site { sections: sections.into(), ..Site::create(engine, &name, folder.path()) })
+        .collect();
+    sites[0].sql("CREATE TABLE card (id INT PRIMARY KEY, word VARCHAR(20), colour VARCHAR(20) NOT NULL, size INT)");
+    sites[1].sql("CREATE TABLE card (id INT PRIMARY KEY, word VARCHAR(20))");
+    sites[2].sql("CREATE TABLE card (id INT PRIMARY KEY, word VARCHAR(20), colour VARCHAR(20) NOT NULL, size INT)");
+    let mut roster = Roster::of(sites, folder);
+    roster.share_existing(Table::new("card", "", &[("id", Plain), ("word", Plain)]), "insert = \"merge\"");
+    roster.sql(1, "INSERT INTO card VALUES (1, 'old')");
+    roster.start();
+    roster.settle_equal();
+    roster.sql(1, "INSERT INTO card VALUES (2, 'new')");
+    roster.settle_equal();
+    // What the site filled is its own word, and goes to the others that have the column.
+    for at in [0, 2] {
+        expect(&roster, at, "SELECT word, colour FROM card ORDER BY id", "old grey new grey");
+    }
+    roster.sql(0, "UPDATE card SET colour = 'red', size = 5 WHERE id = 2");
+    expect(&roster, 2, "SELECT colour, size FROM card WHERE id = 2", "red 5");
+    roster.sql(1, "UPDATE card SET word = 'newer' WHERE id = 2; DELETE FROM card WHERE id = 1");
+    expect(&roster, 2, "SELECT word, colour FROM card", "newer red");
+    expect(&roster, 0, "SELECT word, colour FROM card", "newer red");
+    assert_eq!(roster.quarantined(), Vec::<[String; 4]>::new());
+    verified(&roster);
+    roster.stop();
 }
