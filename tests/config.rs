@@ -48,6 +48,8 @@ fn the_example_is_valid_and_says_what_it_explains() {
     assert_eq!(config.sites[1].prefix.apply("users"), "shared.users");
     assert_eq!(config.sites[1].prefix.apply("sessions"), "nj_sessions");
     assert_eq!(config.sites[1].tables["users"].columns["mail"], "email");
+    assert_eq!(config.sites[1].tables["users"].defaults.len(), 2);
+    assert_eq!(config.sites[1].tables["users_roles"].values["role"].len(), 2);
     let profile = rule_for(&config.tables, "profile_values").unwrap();
     assert_eq!(profile.direction, Some(Direction::FromHub { keep: false }));
     assert_eq!(profile.conflict["visited"], ColumnPolicy::Max);
@@ -105,6 +107,23 @@ fn two_sites_never_give_out_the_same_numbers() {
     refused(&sites("ids = { increment = 1 }", ""), &["site \"hub\"", "increment of its ids is 1", "from 2"]);
     refused(&sites("ids = 3", ""), &["{ offset = 3, increment = 10 }"]);
     refused(&sites("ids = { ofset = 3 }", ""), &["unknown key `ofset`", "did you mean `offset`?"]);
+}
+
+#[test]
+fn where_a_site_differs_is_checked() {
+    let of_hub = |lines: &str| format!("{HUB}[site.table.users]\n{lines}\n{USERS}");
+    let of_nj = |lines: &str| format!("{HUB}{NJ}[site.table.users]\n{lines}\n{USERS}");
+    refused(&of_hub("lacks = [\"mail\"]"), &["lacks is for clients", "exclude"]);
+    refused(&of_hub("values = { status = { on = 1 } }"), &["values of `status` at the hub", "at the sites that have others"]);
+    refused(&of_nj("lacks = [\"mail\", \"mail\"]"), &["site \"nj\", table \"users\"", "`mail` twice"]);
+    refused(&of_nj("lacks = [\"mail\"]\ncolumns = { mail = \"email\" }"), &["`mail` is in lacks and in columns"]);
+    refused(&of_nj("lacks = [\"mail\"]\ndefaults = { mail = \"\" }"), &["`mail` is in lacks and in defaults"]);
+    refused(&of_nj("defaults = { kind = 1 }\nconstants = { kind = 2 }"), &["`kind` is in constants and in defaults", "keep one"]);
+    refused(&of_nj("defaults = { since = 2026-01-31 }"), &["rosterd.toml:9", "a string, a number, true or false"]);
+    refused(&of_nj("defaults = { score = inf }"), &["`score` is infinite", "finite"]);
+    refused(&of_nj("values = { status = {} }"), &["values of `status` are empty", "{ editor = 4 }"]);
+    refused(&of_nj("values = { status = { on = 1, off = 1 } }"), &["`off` and `on` are the same here", "the way back"]);
+    refused(&of_nj("default = { a = 1 }"), &["unknown key `default`", "did you mean `defaults`?"]);
 }
 
 #[test]

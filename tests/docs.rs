@@ -59,7 +59,7 @@ fn configurations_are_valid() {
     let mut count = 0;
     for (path, text) in documents() {
         for block in blocks(&text, "toml") {
-            let whole = block.contains("[[site]]");
+            let whole = block.contains("role = \"hub\"");
             let mut config = if whole { block.to_owned() } else { format!("{HUB}{block}\n") };
             if !config.contains("[share]") && !whole {
                 config.push_str(SHARE);

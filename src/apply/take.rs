@@ -223,7 +223,7 @@ fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limit
         let shared_table = row_write.table.table.clone();
         if let Some(at_site) = target.tables.get(&shared_table.id) {
             for template in &at_site.after_apply {
-                if let Some(statement) = template.fill(&shared_table, &key, &row)
+                if let Some(statement) = template.fill(&row_write.table, &key, &row)
                     && seen.insert(statement.clone())
                 {
                     statements.push(statement);

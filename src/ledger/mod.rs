@@ -136,11 +136,13 @@ impl Ledger {
         filter.evaluate(&lookup) == Some(true)
     }
 
-    /// Whether a row that a site shows is shared. Where the filter reads a column that the image leaves out, it is as shared as it was.
+    /// Whether a row that a site shows is shared. Where the filter reads a column that the image leaves out, or that has no canonical
+    /// form, it is as shared as it was.
     pub fn is_shared_from(&self, site: SiteId, table: TableId, key: &Key, image: &[Cell], row: &Row) -> bool {
         let Some(shared) = self.shared(table) else { return false };
         let Some(filter) = &shared.filter else { return true };
-        let left_out = |name: &&str| shared.table.column(name).is_some_and(|column| image.get(column) == Some(&Cell::Unchanged));
+        let untold = |cell: &Cell| matches!(cell, Cell::Unchanged | Cell::Refused(_));
+        let left_out = |name: &&str| shared.table.column(name).and_then(|column| image.get(column)).is_some_and(untold);
         if filter.columns().iter().any(left_out) {
             return row.held(site).map_or(row.life, |held| held.life).exists();
         }

@@ -152,13 +152,18 @@ impl Typing<'_> {
             (Family::Text, Value::Text(_)) | (Family::Bytes, Value::Bytes(_)) => Ok(value.clone()),
             (Family::Text, _) => refused("write it in single quotes: engines compare text with other kinds differently"),
             (Family::Bytes, _) => refused("write the bytes as X'1F'"),
-            (Family::Date, Value::Text(_)) => canonical(value.clone(), family).or_else(|_| refused("write it as '2026-01-31'")),
-            (Family::Time, Value::Text(_)) => canonical(value.clone(), family).or_else(|_| refused("write it as '23:59:59'")),
-            (Family::DateTime, Value::Text(text)) => match (canonical(value.clone(), family), Date::parse(text)) {
-                (Ok(moment), _) => Ok(moment),
-                (Err(_), Some(date)) => Ok(Value::DateTime(DateTime { date, us: 0 })),
-                _ => refused("write it as '2026-01-31 23:59:59', in UTC"),
+            (Family::Date, Value::Text(text)) => match Date::parse(text).filter(|date| is_one_day(*date)) {
+                Some(date) => Ok(Value::Date(date)),
+                None => refused("write it as '2026-01-31'"),
             },
+            (Family::Time, Value::Text(_)) => canonical(value.clone(), family).or_else(|_| refused("write it as '23:59:59'")),
+            (Family::DateTime, Value::Text(text)) => {
+                let midnight = || Date::parse(text).map(|date| DateTime { date, us: 0 });
+                match DateTime::parse(text).or_else(midnight).filter(|moment| is_one_day(moment.date)) {
+                    Some(moment) => Ok(Value::DateTime(moment)),
+                    None => refused("write it as '2026-01-31 23:59:59', in UTC"),
+                }
+            }
             (Family::Date | Family::Time | Family::DateTime, _) => refused("write it in single quotes, as '2026-01-31'"),
             (Family::Json, _) => Err(json(column)),
         }
@@ -171,6 +176,11 @@ fn misread(text: impl Into<String>, advice: impl Into<String>) -> Misread {
 
 fn json(column: &str) -> Misread {
     misread(format!("compares {column}, which is JSON"), "IS NULL is all that can be asked of JSON: engines compare it differently")
+}
+
+/// A day of the calendar, or a zero date: engines that know it agree on it.
+fn is_one_day(date: Date) -> bool {
+    date.is_day() || date.has_zero()
 }
 
 fn is_number(value: &Value) -> bool {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::check::Subject;
+use crate::config::Direction;
 use crate::model::{ColumnType, Family, SiteTable, Table, Value};
 use crate::sites::binding::{self, PlannedTable};
 use crate::sites::{ColumnDescription, Finding};
@@ -47,6 +48,10 @@ fn unfilled(subject: &Subject, planned: &PlannedTable, bound: &SiteTable) -> Opt
 
 /// Shared columns that some other site lacks: its rows come without a value for them.
 fn lacked(subjects: &[Subject], at: usize, planned: &PlannedTable, bound: &SiteTable) -> Option<Finding> {
+    // Only what the hub inserts goes anywhere, and the hub has all of it.
+    if matches!(planned.rule.direction, Some(Direction::FromHub { .. })) {
+        return None;
+    }
     let subject = &subjects[at];
     let description = binding::find(&subject.config, &planned.name, &subject.tables)?;
     let others =

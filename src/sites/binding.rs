@@ -54,65 +54,78 @@ impl Plan {
     }
 
     fn add(&mut self, site: &SiteConfig, name: String, rule: TableRule, description: &TableDescription) {
-        let subject = format!("table {name}");
+        let columns = self.columns(site, &name, &rule, description);
+        let key = match &rule.key {
+            Some(key) => key.clone(),
+            None => description.key.iter().map(|column| shared_column(site, &name, column)).collect(),
+        };
+        let checked = check_rule(&rule, &key, &columns, description).and_then(|()| typed_filter(&rule, &columns));
+        match checked {
+            Ok(filter) => self.tables.push(PlannedTable { name, key, columns, filter, rule }),
+            Err((text, remedy)) => self.problems.push(Finding::error(format!("table {name}"), text, remedy)),
+        }
+    }
+
+    /// What the hub's table has to share.
+    fn columns(&mut self, site: &SiteConfig, name: &str, rule: &TableRule, description: &TableDescription) -> Vec<Column> {
         let excluded = rule.exclude.clone().unwrap_or_default();
         let secret = rule.secret.clone().unwrap_or_default();
+        // A column that has one value in all shared rows of the hub tells the clients nothing.
+        let constant = |column: &String| site.tables.get(name).is_some_and(|rule| rule.constants.contains_key(column));
         let mut columns = Vec::new();
-        for column in description.columns.iter().filter(|column| !column.generated) {
-            let shared = shared_column(site, &name, &column.column.name);
+        for column in description.columns.iter().filter(|column| !column.generated && !constant(&column.column.name)) {
+            let shared = shared_column(site, name, &column.column.name);
             if excluded.contains(&shared) {
                 continue;
             }
             match column.column.ty.family() {
                 Some(family) => columns.push(Column { secret: secret.contains(&shared), name: shared, family }),
                 None => self.problems.push(Finding::error(
-                    subject.clone(),
+                    format!("table {name}"),
                     format!("column {shared} has a type that can't be shared at the hub{}", unsupported(&column.column.ty)),
                     format!("exclude = [{shared:?}] in its [[table]]"),
                 )),
             }
         }
-        let key = match &rule.key {
-            Some(key) => key.clone(),
-            None => description.key.iter().map(|column| shared_column(site, &name, column)).collect(),
-        };
-        if key.is_empty() {
-            let text = "it has no primary key, so its rows can't be told apart";
-            let remedy =
-                format!("ALTER TABLE {} ADD PRIMARY KEY (...), or name a unique key: key = [...] in its [[table]]", description.name);
-            return self.problems.push(Finding::error(subject, text, remedy));
-        }
-        if let Some(missing) = key.iter().find(|column| !columns.iter().any(|c| c.name == **column)) {
-            let text = format!("its key column {missing} is not among its shared columns");
-            return self.problems.push(Finding::error(subject, text, "correct `key` or `exclude` in its [[table]]"));
-        }
-        if let Some((why, remedy)) = &description.unfit {
-            return self.problems.push(Finding::error(subject, why.clone(), remedy.clone()));
-        }
-        if let Some(filter) = &rule.filter
-            && let Some(missing) = filter.predicate.columns().into_iter().find(|column| !columns.iter().any(|c| c.name == *column))
-        {
-            let text = format!("its filter names the column {missing}, which is not shared");
-            return self.problems.push(Finding::error(subject, text, "correct `filter` or `exclude` in its [[table]]"));
-        }
-        let named = rule.conflict.keys().filter(|name| *name != "default").chain(rule.column_direction.keys());
-        if let Some(missing) = named.into_iter().find(|name| !columns.iter().any(|c| c.name == **name) && !excluded.contains(name)) {
-            let text = format!("`conflict` or `direction` names the column {missing}, which the hub's table does not have");
-            return self.problems.push(Finding::error(subject, text, "correct the name in its [[table]]"));
-        }
-        let family = |name: &str| columns.iter().find(|column| column.name == name).map(|column| column.family);
-        let filter = match rule.filter.as_ref().map(|filter| filter.predicate.typed(&family)).transpose() {
-            Ok(filter) => filter,
-            Err(Misread { text, advice }) => {
-                return self.problems.push(Finding::error(
-                    subject,
-                    format!("its filter {text}"),
-                    format!("{advice}: `filter` in its [[table]]"),
-                ));
-            }
-        };
-        self.tables.push(PlannedTable { name, key, columns, filter, rule });
+        columns
     }
+}
+
+/// What is wrong, and what mends it.
+type Fault = (String, String);
+
+fn check_rule(rule: &TableRule, key: &[String], columns: &[Column], description: &TableDescription) -> Result<(), Fault> {
+    let is_shared = |name: &str| columns.iter().any(|column| column.name == name);
+    if key.is_empty() {
+        let remedy = format!("ALTER TABLE {} ADD PRIMARY KEY (...), or name a unique key: key = [...] in its [[table]]", description.name);
+        return Err(("it has no primary key, so its rows can't be told apart".into(), remedy));
+    }
+    if let Some(missing) = key.iter().find(|column| !is_shared(column)) {
+        let text = format!("its key column {missing} is not among its shared columns");
+        return Err((text, "correct `key` or `exclude` in its [[table]]".into()));
+    }
+    if let Some((why, remedy)) = &description.unfit {
+        return Err((why.clone(), remedy.clone()));
+    }
+    let excluded = |name: &String| rule.exclude.as_ref().is_some_and(|excluded| excluded.contains(name));
+    let named = rule.conflict.keys().filter(|name| *name != "default").chain(rule.column_direction.keys());
+    if let Some(missing) = named.into_iter().find(|name| !is_shared(name) && !excluded(name)) {
+        let text = format!("`conflict` or `direction` names the column {missing}, which the hub's table does not have");
+        return Err((text, "correct the name in its [[table]]".into()));
+    }
+    Ok(())
+}
+
+/// The rule's filter for columns of these families.
+fn typed_filter(rule: &TableRule, columns: &[Column]) -> Result<Option<Predicate>, Fault> {
+    let Some(filter) = &rule.filter else { return Ok(None) };
+    let family = |name: &str| columns.iter().find(|column| column.name == name).map(|column| column.family);
+    if let Some(missing) = filter.predicate.columns().into_iter().find(|name| family(name).is_none()) {
+        let text = format!("its filter names the column {missing}, which is not shared");
+        return Err((text, "correct `filter` or `exclude` in its [[table]]".into()));
+    }
+    let typed = filter.predicate.typed(&family);
+    typed.map(Some).map_err(|Misread { text, advice }| (format!("its filter {text}"), format!("{advice}: `filter` in its [[table]]")))
 }
 
 impl PlannedTable {

@@ -137,6 +137,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("day = '31.1.2026'", "write it as '2026-01-31'"),
     ("day > '2026-01-31 10:00:00'", "compares day, a date, with text"),
     ("day > 20260131", "in single quotes"),
+    ("day > '2026-02-31'", "write it as '2026-01-31'"),
+    ("moment > '2026-02-31 00:00:00'", "in UTC"),
     ("moment > 'yesterday'", "2026-01-31 23:59:59"),
     ("clock > 12", "compares clock, a time, with a number"),
     ("truth = 'true'", "compares truth, a whole number, with text"),

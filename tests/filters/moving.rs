@@ -141,3 +141,25 @@ fn leaves_by_a_changed_key(roster: &Roster) {
     roster.wait_value(0, "SELECT uid FROM people WHERE name = 'wanderer'", "71");
     roster.settle_equal();
 }
+
+/// A value that no other engine has, in the column that the filter reads: the row is left alone everywhere, and not taken for one that
+/// has moved out.
+#[test]
+fn a_value_without_canonical_form_moves_nothing() {
+    let term = Table::new("term", "id INT PRIMARY KEY, ends TIMESTAMP NULL", &[("id", Plain), ("ends", Plain)]);
+    let mut roster = Roster::new(&[MariaDb118, Postgres18]);
+    roster.share(term, "filter = \"ends > '2020-01-01'\"\ninsert = \"merge\"");
+    roster.sql(0, "INSERT INTO term VALUES (1, '2030-01-01 00:00:00'), (2, '2030-01-01 00:00:00')");
+    roster.start();
+    roster.settle();
+    roster.sql(1, "UPDATE term SET ends = 'infinity' WHERE id = 1; INSERT INTO term VALUES (3, 'infinity')");
+    roster.settle();
+    assert_eq!(roster.value(0, "SELECT count(*) FROM term WHERE ends = '2030-01-01 00:00:00'").as_deref(), Some("2"));
+    let held = roster.quarantined();
+    assert!(matches!(&held[..], [[_, table, kind, reason]] if table == "term" && kind == "value" && reason.contains("ends")), "{held:?}");
+    roster.sql(1, "UPDATE term SET ends = '2031-01-01 00:00:00'");
+    roster.settle_equal();
+    assert_eq!(roster.value(0, "SELECT count(*) FROM term WHERE ends = '2031-01-01 00:00:00'").as_deref(), Some("3"));
+    assert_eq!(roster.quarantined(), Vec::<[String; 4]>::new());
+    roster.stop();
+}
