@@ -21,6 +21,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{Notify, watch};
 
+use crate::apply::lane::Repeats;
 use crate::capture::follow::now_us;
 use crate::capture::health::{Health, State};
 use crate::config::{Config, Endpoint, SiteConfig};
@@ -70,6 +71,8 @@ pub struct Member {
     /// Ends its session, or the pause after one, so that it is begun anew at once.
     again: Notify,
     definitions: Mutex<session::Definitions>,
+    /// After-apply statements to be run once more.
+    repeats: Arc<Repeats>,
 }
 
 impl Member {
@@ -79,7 +82,8 @@ impl Member {
         health.figures().address = site.address();
         let (config, paused) = (config.clone(), watch::Sender::new(paused));
         let (wanted, again, definitions) = (Mutex::default(), Notify::new(), Mutex::default());
-        Arc::new(Member { id, config, site, health, paused, wanted, again, definitions })
+        let repeats = Arc::new(Repeats::new(daemon.after_apply_repeat));
+        Arc::new(Member { id, config, site, health, paused, wanted, again, definitions, repeats })
     }
 
     /// Begins its session anew.

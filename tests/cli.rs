@@ -1,9 +1,13 @@
 //! The commands, as a person at a shell has them: the built binary on SQLite sites in a temporary folder.
 
+#[path = "cli/decisions.rs"]
+mod decisions;
 #[path = "cli/init.rs"]
 mod init;
 #[path = "cli/roster.rs"]
 mod roster;
+#[path = "cli/stopped.rs"]
+mod stopped;
 
 use std::time::Duration;
 

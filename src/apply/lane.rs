@@ -97,11 +97,11 @@ impl LaneWorker {
     async fn settle(&self, retry: &Arc<Mutex<Retry>>, job: Job, outcome: Option<Outcome>) -> Result<(), Failure> {
         if let Some(Outcome::Committed { failed }) = &outcome {
             self.health.applied(&job.committed_us, now_us());
+            self.health.statements_failed(failed, now_us());
             for (_, reason) in failed {
-                self.health.figures().failed_statements += 1;
                 tracing::warn!(site = self.target.name, reason, "an after-apply statement failed; the rows are in place");
             }
-            self.repeats.add(&job.batch.statements);
+            self.repeats.add(&job.batch.statements, Instant::now());
         }
         let (target, retry) = (self.target.clone(), retry.clone());
         let committed = matches!(outcome, Some(Outcome::Committed { .. }));
@@ -142,11 +142,12 @@ pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Wr
     Ok(ledger.call(again).await?)
 }
 
-/// After-apply statements that are run once more after a while: a request in flight may put an old value back into a cache.
+/// After-apply statements that are run once more after a while: a request in flight may put an old value back into a cache. One
+/// for all sessions of a site: a connection that is lost meanwhile changes nothing about it.
 #[derive(Default)]
 pub struct Repeats {
     due: Mutex<HashMap<Statement, Instant>>,
-    pub after: Duration,
+    after: Duration,
 }
 
 impl Repeats {
@@ -154,19 +155,57 @@ impl Repeats {
         Repeats { due: Mutex::default(), after }
     }
 
-    fn add(&self, statements: &[Statement]) {
+    fn add(&self, statements: &[Statement], now: Instant) {
         if !self.after.is_zero() && !statements.is_empty() {
-            let at = Instant::now() + self.after;
+            let at = now + self.after;
             lock(&self.due).extend(statements.iter().cloned().map(|statement| (statement, at)));
         }
     }
 
     /// Statements whose time has come.
-    pub fn take_due(&self) -> Vec<Statement> {
-        let now = Instant::now();
+    pub fn take_due(&self, now: Instant) -> Vec<Statement> {
         let mut due = lock(&self.due);
         let ready: Vec<Statement> = due.iter().filter(|(_, at)| **at <= now).map(|(statement, _)| statement.clone()).collect();
         due.retain(|_, at| *at > now);
         ready
+    }
+
+    /// They could not be run: they stay due.
+    pub fn put_back(&self, statements: Vec<Statement>, now: Instant) {
+        let mut due = lock(&self.due);
+        for statement in statements {
+            due.entry(statement).or_insert(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sites::Piece;
+
+    fn statement(sql: &str) -> Statement {
+        Statement(vec![Piece::Sql(sql.into())])
+    }
+
+    #[test]
+    fn each_statement_is_repeated_once_after_its_time() {
+        let (repeats, start) = (Repeats::new(Duration::from_millis(1000)), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        repeats.add(&[statement("a"), statement("b")], start);
+        repeats.add(&[statement("b")], at(999));
+        assert!(repeats.take_due(at(999)).is_empty());
+        assert_eq!(repeats.take_due(at(1000)), [statement("a")]);
+        assert_eq!(repeats.take_due(at(1999)), [statement("b")], "later work by the same statement puts it off");
+        assert!(repeats.take_due(at(9999)).is_empty());
+        repeats.put_back(vec![statement("b")], at(2000));
+        assert_eq!(repeats.take_due(at(2000)), [statement("b")], "the site could not be asked");
+    }
+
+    #[test]
+    fn nothing_is_repeated_where_the_time_is_zero() {
+        let repeats = Repeats::new(Duration::ZERO);
+        repeats.add(&[statement("a")], Instant::now());
+        assert!(repeats.take_due(Instant::now()).is_empty());
     }
 }

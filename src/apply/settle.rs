@@ -80,7 +80,9 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
             ledger.committed(target.site, job.marker);
             ledger.forgotten(target.site, &job.batch.forget)?;
             if !retry.rows.is_empty() {
-                retry.rows.retain(|id, _| !job.rows.iter().any(|(done, _)| done == id));
+                for (done, _) in &job.rows {
+                    retry.rows.remove(done);
+                }
             }
             retry.aside.retain(|table| !job.rows.iter().any(|(_, sent)| sent.table == *table));
             return Ok(());

@@ -72,7 +72,7 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, r
             Pick::Taken(row) => {
                 bytes += row.rows.columns.iter().map(|(_, value)| value.weight()).sum::<usize>();
                 for transaction in row.transactions.iter().filter(|transaction| closed.insert(**transaction)) {
-                    companions.extend(ledger.rows_of(*transaction).iter().filter(|id| !met.contains(id)));
+                    companions.extend(ledger.rows_of(*transaction).filter(|id| !met.contains(id)));
                 }
                 picked.push(*row);
             }

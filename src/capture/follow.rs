@@ -1,5 +1,6 @@
 //! The loop from a site's log to the ledger.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc};
@@ -12,6 +13,8 @@ use crate::model::{LogItem, Position, SiteId, TableId};
 
 /// Log items taken into the ledger in one transaction, at most.
 const ITEMS_MAX: usize = 1000;
+/// Row changes in them: others wait for the ledger meanwhile, sessions among them.
+const CHANGES_MAX: usize = 1000;
 
 /// One site's capture.
 pub struct Follower {
@@ -40,13 +43,16 @@ impl Follower {
         items: &mut mpsc::Receiver<LogItem>,
         acknowledge: &mpsc::UnboundedSender<(SiteId, Position)>,
     ) -> Result<End> {
-        let mut batch = Vec::new();
+        let mut waiting = VecDeque::new();
         loop {
-            batch.clear();
-            if items.recv_many(&mut batch, ITEMS_MAX).await == 0 {
-                return Ok(End::Reader);
+            if waiting.is_empty() {
+                let mut come = Vec::new();
+                if items.recv_many(&mut come, ITEMS_MAX).await == 0 {
+                    return Ok(End::Reader);
+                }
+                waiting.extend(come);
             }
-            let (report, position) = self.take(std::mem::take(&mut batch)).await?;
+            let (report, position) = self.take(piece(&mut waiting)).await?;
             if let Some(position) = &position {
                 let _ = acknowledge.send((self.site, position.clone()));
             }
@@ -94,7 +100,39 @@ impl Follower {
     }
 }
 
+/// The first of the items that wait, up to the one with which there are changes enough.
+fn piece(waiting: &mut VecDeque<LogItem>) -> Vec<LogItem> {
+    let (mut items, mut changes) = (Vec::new(), 0);
+    while changes < CHANGES_MAX
+        && let Some(item) = waiting.pop_front()
+    {
+        changes += if let LogItem::Transaction(transaction) = &item { transaction.changes.len() } else { 0 };
+        items.push(item);
+    }
+    items
+}
+
 /// The daemon's clock: microseconds since 1970.
 pub fn now_us() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Change, Key, Origin, Transaction, Value};
+
+    fn transaction(changes: usize) -> LogItem {
+        let change =
+            |n: usize| Change { table: TableId(1), key: Key(vec![Value::Int(n as i64)]), before: None, after: None, moved_from: None };
+        let changes = (0..changes).map(change).collect();
+        LogItem::Transaction(Transaction { site: SiteId(1), position: None, committed_us: 0, origin: Origin::Local, changes })
+    }
+
+    #[test]
+    fn a_burst_of_big_transactions_is_taken_in_pieces() {
+        let mut waiting: VecDeque<LogItem> = [1, 400, 700, 5000, 2, 3].map(transaction).into();
+        let pieces: Vec<usize> = std::iter::from_fn(|| (!waiting.is_empty()).then(|| piece(&mut waiting).len())).collect();
+        assert_eq!(pieces, [3, 1, 2]);
+    }
 }

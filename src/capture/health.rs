@@ -32,6 +32,8 @@ pub struct Figures {
     pub conflicts: u64,
     pub connects: u64,
     pub failed_statements: u64,
+    /// Why an after-apply statement failed last, and when.
+    pub failed_statement: Option<(String, i64)>,
     /// The last lags from a source's commit to this site's, microseconds, newest last.
     pub lags_us: VecDeque<i64>,
 }
@@ -56,6 +58,15 @@ impl Health {
         figures.state = state;
         figures.last_error = Some(error.to_string());
         figures.error_us = now_us;
+    }
+
+    /// After-apply statements that the site refused, and why.
+    pub fn statements_failed(&self, failed: &[(usize, String)], now_us: i64) {
+        let mut figures = self.figures();
+        figures.failed_statements += failed.len() as u64;
+        if let Some((_, reason)) = failed.last() {
+            figures.failed_statement = Some((reason.clone(), now_us));
+        }
     }
 
     /// A batch has been committed at the site; `committed_us`: when its rows were at their sources, 0 where not known.

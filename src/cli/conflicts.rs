@@ -46,6 +46,9 @@ enum What {
         show_values: bool,
     },
     /// Put the values that lost back, as a change made now: they go to every site
+    #[command(
+        after_help = "Example:\n  rosterd conflicts undo 17\n\nRefused where the row has been deleted, or where another row has that value of a unique key by now."
+    )]
     Undo {
         /// Its number in the list
         number: i64,

@@ -12,7 +12,7 @@ use super::{Cli, Exit, instructed, print, stored};
 /// Rows that are held back from a site, and what is done about them
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  rosterd quarantine list\n  rosterd quarantine show nj:17\n  rosterd quarantine retry nj:17\n  rosterd quarantine resolve nj:18 --rekey"
+    after_help = "Examples:\n  rosterd quarantine list\n  rosterd quarantine show nj:17\n  rosterd quarantine retry nj:17\n  rosterd quarantine resolve nj:18 --rekey\n  rosterd quarantine discard nj:19"
 )]
 pub struct Quarantine {
     #[command(subcommand)]

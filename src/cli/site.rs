@@ -24,6 +24,9 @@ enum What {
     /// Neither read the site's log nor write to it, until it is resumed; over restarts too
     Pause { name: String },
     /// Let a paused site go on, and its tables that have stopped
+    #[command(
+        after_help = "Examples:\n  rosterd site resume nj             it was paused\n  rosterd site resume nj --reject    its fuse has blown: the rows are put back there\n  rosterd site resume nj --accept    its fuse has blown: the rows are deleted everywhere\n\nEither way what was done there and elsewhere since is merged."
+    )]
     Resume {
         name: String,
         /// Tables that have stopped: what is there now was changed there, and missing rows were deleted there

@@ -41,7 +41,7 @@ impl Status {
             };
             self.show(&status);
             if !self.watch {
-                return if status.bad_news().is_empty() { Exit::Fine } else { Exit::BadNews };
+                return if status.news.is_empty() { Exit::Fine } else { Exit::BadNews };
             }
             tokio::time::sleep(WATCH).await;
         }

@@ -1,18 +1,25 @@
 //! What an operator can ask of the running daemon.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{Daemon, Member, decide};
 use crate::capture::follow::now_us;
 use crate::capture::fuse;
+use crate::capture::health::State;
 use crate::ledger::{self, Ledger, Mode};
 use crate::ops::admin::{Operator, Request};
 use crate::ops::history;
 use crate::ops::inspect::{self, Refusal};
 use crate::ops::status::Status;
+
+/// How long `site pause` waits for the site's session to end, and how often it looks.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+const PAUSE_LOOK: Duration = Duration::from_millis(5);
 
 #[async_trait]
 impl Operator for Daemon {
@@ -73,6 +80,14 @@ impl Daemon {
         let id = member.id;
         self.ledger.call(move |ledger| ledger.set_paused(id, true)).await.map_err(told)?;
         member.paused.send_replace(true);
+        let at_rest = || matches!(member.health.figures().state, State::Paused | State::Retrying | State::Stopped);
+        let deadline = Instant::now() + PAUSE_MAX;
+        while !at_rest() && Instant::now() < deadline {
+            tokio::time::sleep(PAUSE_LOOK).await;
+        }
+        if !at_rest() {
+            return Err(format!("site {name} is being paused, and what is under way there has not ended yet; see `rosterd status`"));
+        }
         json(&format!("site {name} is paused: nothing is read from it or written to it until `rosterd site resume {name}`"))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::identity::identify;
 use super::upkeep::{fence, upkeep};
 use super::{Daemon, Member};
-use crate::apply::lane::{LaneWorker, Repeats, recover};
+use crate::apply::lane::{LaneWorker, recover};
 use crate::apply::{Limits, Target, TargetTable, Template, TemplatePiece};
 use crate::capture::follow::{End, Follower, now_us};
 use crate::capture::health::State;
@@ -149,7 +149,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         limits: Limits::new(daemon.config.daemon.batch_rows_max, daemon.config.daemon.batch_bytes_max),
         owed: daemon.owed.clone(),
         health: member.health.clone(),
-        repeats: Arc::new(Repeats::new(daemon.config.daemon.after_apply_repeat)),
+        repeats: member.repeats.clone(),
         close: close.clone(),
     };
     let (urgent_lane, bulk_lane) = (lane(Lane::Urgent), lane(Lane::Bulk));
@@ -198,11 +198,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
             let _ = closed.send(());
             Ok::<(), Failure>(())
         };
-        tokio::try_join!(
-            lanes,
-            async { Ok::<(), Failure>(scanner.run().await?) },
-            upkeep(daemon, member, &control, [&urgent_lane.repeats, &bulk_lane.repeats], (&numbers, &tables)),
-        )?;
+        tokio::try_join!(lanes, async { Ok::<(), Failure>(scanner.run().await?) }, upkeep(daemon, member, &control, (&numbers, &tables)),)?;
         Ok(())
     };
     let ending = async {

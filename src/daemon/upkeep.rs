@@ -3,12 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::session::{Control, Failure};
 use super::{Daemon, Member};
-use crate::apply::lane::Repeats;
+use crate::capture::follow::now_us;
 use crate::capture::numbers::{self, Numbers};
 use crate::capture::{Watch, lock};
 use crate::model::SiteTable;
+use crate::sites::Cause;
 
 /// Rows of the marker table removed at once.
 const FORGET_MAX: usize = 256;
@@ -39,7 +42,6 @@ pub(super) async fn upkeep(
     daemon: &Arc<Daemon>,
     member: &Arc<Member>,
     control: &Control,
-    repeats: [&Arc<Repeats>; 2],
     numbers: (&Numbers, &[Arc<SiteTable>]),
 ) -> Result<(), Failure> {
     numbers::align(control, &member.config.name, numbers.1).await?;
@@ -52,10 +54,7 @@ pub(super) async fn upkeep(
             let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
             control.lock().await.mark(marker).await?;
         }
-        let due: Vec<_> = repeats.iter().flat_map(|repeats| repeats.take_due()).collect();
-        if !due.is_empty() {
-            control.lock().await.run(&due).await?;
-        }
+        repeat(member, control).await?;
         realign(member, control, numbers).await?;
         if ticks.is_multiple_of(20) {
             let heard = daemon.ledger.call(move |ledger| Ok(ledger.take_heard(id, FORGET_MAX))).await?;
@@ -67,6 +66,26 @@ pub(super) async fn upkeep(
             daemon.ledger.call(move |ledger| ledger.forgotten(id, &heard)).await?;
         }
     }
+}
+
+/// Runs after-apply statements once more whose time has come. One that fails is counted and logged, and does no other harm.
+async fn repeat(member: &Arc<Member>, control: &Control) -> Result<(), Failure> {
+    let due = member.repeats.take_due(Instant::now());
+    if due.is_empty() {
+        return Ok(());
+    }
+    let failed = match control.lock().await.run(&due).await {
+        Ok(failed) => failed,
+        Err(error) => {
+            member.repeats.put_back(due, Instant::now());
+            return if error.cause == Cause::Busy { Ok(()) } else { Err(error.into()) };
+        }
+    };
+    member.health.statements_failed(&failed, now_us());
+    for (_, reason) in failed {
+        tracing::warn!(site = member.config.name, reason, "an after-apply statement failed when it was run once more");
+    }
+    Ok(())
 }
 
 /// An application has given out numbers that are another site's (Drupal 7 restarts its sequence when it is behind the highest uid).

@@ -221,6 +221,12 @@ impl Ledger {
         self.quarantined.iter().filter(|(s, _)| *s == site).count()
     }
 
+    /// How many of a site's rows are held back as what.
+    pub fn count_quarantined_as(&self, site: SiteId, kind: QuarantineKind) -> Result<u64> {
+        let mut query = self.db.prepare_cached("SELECT count(*) FROM quarantine WHERE site = ?1 AND kind = ?2")?;
+        Ok(query.query_row(params![site.0, kind.name()], |row| row.get::<_, i64>(0))? as u64)
+    }
+
     pub(super) fn load_quarantined(&mut self) -> Result<()> {
         let records = self.quarantined()?;
         let apart = records.iter().filter(|record| record.kind == QuarantineKind::Apart.name());

@@ -66,7 +66,7 @@ pub struct Ledger {
     queues: HashMap<SiteId, Queues>,
     under_way: HashMap<SiteId, UnderWay>,
     /// Rows of each multi-row source transaction that some site is still owed.
-    transactions: HashMap<u64, Vec<RowId>>,
+    transactions: HashMap<u64, BTreeSet<RowId>>,
     quarantined: HashSet<(SiteId, RowId)>,
     /// Tables of which a site has, or lately had, a row that stands apart.
     apart_in: HashSet<(SiteId, TableId)>,

@@ -116,10 +116,7 @@ impl Ledger {
         }
         self.leave_transactions(id, &left);
         if open && let Some(transaction) = fresh.transaction {
-            let rows = self.transactions.entry(transaction).or_default();
-            if !rows.contains(&id) {
-                rows.push(id);
-            }
+            self.transactions.entry(transaction).or_default().insert(id);
         }
         let urgent = self.shared[at].table.urgent;
         for (site, since, bulk) in queued {
@@ -148,7 +145,7 @@ impl Ledger {
     fn leave_transactions(&mut self, id: RowId, left: &[u64]) {
         for transaction in left {
             if let Some(rows) = self.transactions.get_mut(transaction) {
-                rows.retain(|row| *row != id);
+                rows.remove(&id);
                 if rows.is_empty() {
                     self.transactions.remove(transaction);
                 }
@@ -157,11 +154,9 @@ impl Ledger {
     }
 
     /// Rows of a source transaction that some site is still owed.
-    pub fn rows_of(&self, transaction: u64) -> &[RowId] {
-        if mutation::without("closure") {
-            return &[];
-        }
-        self.transactions.get(&transaction).map_or(&[], Vec::as_slice)
+    pub fn rows_of(&self, transaction: u64) -> impl Iterator<Item = RowId> {
+        let rows = self.transactions.get(&transaction).filter(|_| !mutation::without("closure"));
+        rows.into_iter().flatten().copied()
     }
 
     /// Order number for the next source transaction.
@@ -279,7 +274,7 @@ impl Ledger {
                     self.waiting_tombstones.insert(id);
                 }
                 for transaction in &row.transactions {
-                    self.transactions.entry(*transaction).or_default().push(id);
+                    self.transactions.entry(*transaction).or_default().insert(id);
                 }
                 for held in &row.held {
                     if held.since > 0 {

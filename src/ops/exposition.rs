@@ -7,13 +7,16 @@ use super::status::{SiteState, SiteStatus, Status};
 /// One metric of every site: its name without prefix, type, help, and how it is told from the site's status.
 type Metric = (&'static str, &'static str, &'static str, fn(&SiteStatus) -> Option<f64>);
 
-const METRICS: [Metric; 9] = [
+const METRICS: [Metric; 11] = [
     ("site_following", "gauge", "Whether the site is followed (1) or not (0).", |site| {
         Some(f64::from(u8::from(site.state == SiteState::Following)))
     }),
     ("owed_rows", "gauge", "Rows that the site does not have as they should be.", |site| Some(site.owed.total as f64)),
     ("under_way_rows", "gauge", "Rows handed to the site whose landing has not been captured.", |site| Some(site.under_way as f64)),
     ("quarantined_rows", "gauge", "Rows held back from the site.", |site| Some(site.quarantined as f64)),
+    ("apart_rows", "gauge", "Rows of the site's own that stand apart until somebody decides; quarantined_rows counts them too.", |site| {
+        Some(site.apart as f64)
+    }),
     ("stopped_tables", "gauge", "Shared tables that have stopped at the site.", |site| Some(site.stopped_tables.len() as f64)),
     ("lag_p50_seconds", "gauge", "Median lag from a source's commit to this site's, over the last rows applied.", |site| {
         site.lag_p50_us.map(|us| us as f64 / 1e6)
@@ -24,6 +27,9 @@ const METRICS: [Metric; 9] = [
     }),
     ("applied_rows_total", "counter", "Rows written to the site since the start.", |site| {
         site.counts.map(|counts| counts.applied_rows as f64)
+    }),
+    ("failed_statements_total", "counter", "After-apply statements that the site refused since the start.", |site| {
+        site.counts.map(|counts| counts.failed_statements as f64)
     }),
 ];
 

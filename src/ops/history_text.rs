@@ -2,9 +2,11 @@
 
 use super::history::{Conflict, Conflicts, HeldBack, Quarantine};
 use super::status::counted;
-use super::text::{Page, Tone, age, grouped, keep, lines, moment, shortened};
+use super::text::{Page, Tone, age, grouped, lines, moment, shortened, wrap_last};
 
 const KEY_CHARS: usize = 24;
+/// Reasons and values can be read on narrow terminals too.
+const LAST_CHARS_MIN: u16 = 40;
 
 pub fn conflicts(conflicts: &Conflicts, page: Page) -> String {
     if conflicts.conflicts.is_empty() {
@@ -36,7 +38,7 @@ pub(super) fn conflict_table(conflicts: &[Conflict], page: Page) -> comfy_table:
             lost.collect::<Vec<_>>().join(", "),
         ]);
     }
-    keep(&mut table, 5);
+    wrap_last(&mut table, LAST_CHARS_MIN);
     table
 }
 
@@ -85,7 +87,7 @@ pub fn quarantine(quarantine: &Quarantine, page: Page, now_us: i64) -> String {
             page.cell(&row.reason, Tone::Plain),
         ]);
     }
-    keep(&mut table, 6);
+    wrap_last(&mut table, LAST_CHARS_MIN);
     lines(&table)
 }
 

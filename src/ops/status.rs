@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::FORMAT;
 use crate::capture::fuse;
 use crate::capture::health::{Figures, State};
-use crate::ledger::{Lane, Ledger, Mode, Phase, Result, SiteRecord, TableProgress};
+use crate::ledger::{Lane, Ledger, Mode, Phase, QuarantineKind, Result, SiteRecord, TableProgress};
 use crate::model::SiteId;
 
 /// The answer of `rosterd status`. Times are microseconds since 1970.
@@ -25,6 +25,8 @@ pub struct Status {
     pub conflicts: u64,
     /// Rows held back from a site.
     pub quarantined: u64,
+    /// What an operator should look at, one sentence each; none: all is well.
+    pub news: Vec<String>,
     /// The hub first.
     pub sites: Vec<SiteStatus>,
 }
@@ -53,9 +55,13 @@ pub struct SiteStatus {
     /// Kept conflicts in which its value lost.
     pub conflicts_lost: u64,
     pub quarantined: u64,
+    /// Of those, rows of the site's own that wait for somebody to say whose key it is, or which value stands.
+    pub apart: u64,
     pub scans: Vec<Scan>,
     pub stopped_tables: Vec<StoppedTable>,
     pub last_error: Option<LastError>,
+    /// Why an after-apply statement failed last, since the daemon was started.
+    pub failed_statement: Option<LastError>,
     /// Since the daemon was started.
     pub counts: Option<Counts>,
 }
@@ -126,7 +132,7 @@ impl Status {
     pub fn read(ledger: &Ledger, now_us: i64) -> Result<Status> {
         let mut sites = ledger.sites().iter().map(|record| site(ledger, record, now_us)).collect::<Result<Vec<_>>>()?;
         sites.sort_by_key(|site| site.role != "hub");
-        Ok(Status {
+        let status = Status {
             format: FORMAT,
             running: false,
             at_us: now_us,
@@ -135,8 +141,10 @@ impl Status {
             ledger_bytes: ledger.size_bytes(),
             conflicts: ledger.count_conflicts()?,
             quarantined: sites.iter().map(|site| site.quarantined).sum(),
+            news: Vec::new(),
             sites,
-        })
+        };
+        Ok(Status { news: status.bad_news(), ..status })
     }
 
     /// Lays over it what a running daemon knows of its sites.
@@ -147,37 +155,12 @@ impl Status {
                 site.overlay(figures);
             }
         }
+        self.news = self.bad_news();
     }
 
-    /// What an operator should look at, one sentence each; none: all is well.
-    pub fn bad_news(&self) -> Vec<String> {
-        let mut news = Vec::new();
-        if !self.running {
-            news.push("the daemon is not running".to_owned());
-        }
-        for site in &self.sites {
-            match site.state {
-                SiteState::Retrying => news.push(format!("site {} can't be worked with and is tried again", site.name)),
-                SiteState::Stopped => news.push(format!("site {} waits for somebody to mend it", site.name)),
-                SiteState::Paused => news.push(format!("site {} is paused; `rosterd site resume {}` lets it go on", site.name, site.name)),
-                SiteState::Starting | SiteState::CatchingUp | SiteState::Following | SiteState::NotRunning => {}
-            }
-            if let Some(blown) = site.stopped_tables.iter().find(|stopped| stopped.reason.starts_with(fuse::BLOWN)) {
-                news.push(format!(
-                    "site {name} is stopped, {}; `rosterd site resume {name} --accept` deletes them everywhere, --reject puts them back",
-                    blown.reason,
-                    name = site.name
-                ));
-            } else if !site.stopped_tables.is_empty() {
-                let tables = counted(site.stopped_tables.len() as u64, "table has", "tables have");
-                news.push(format!("{tables} stopped at site {}; see `rosterd site resume --help`", site.name));
-            }
-            if site.quarantined > 0 {
-                let rows = counted(site.quarantined, "row is", "rows are");
-                news.push(format!("{rows} held back from site {}; see `rosterd quarantine list`", site.name));
-            }
-        }
-        news
+    fn bad_news(&self) -> Vec<String> {
+        let stopped = (!self.running).then(|| "the daemon is not running".to_owned());
+        stopped.into_iter().chain(self.sites.iter().flat_map(SiteStatus::bad_news)).collect()
     }
 
     /// One line for systemd and the log: `3 sites following, 0 rows owed`.
@@ -205,10 +188,47 @@ pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
 }
 
 impl SiteStatus {
+    fn bad_news(&self) -> Vec<String> {
+        let (mut news, name) = (Vec::new(), &self.name);
+        match self.state {
+            SiteState::Retrying => news.push(format!("site {name} can't be worked with and is tried again")),
+            SiteState::Stopped if self.blown().is_none() => news.push(format!("site {name} waits for somebody to mend it")),
+            SiteState::Paused => news.push(format!("site {name} is paused; `rosterd site resume {name}` lets it go on")),
+            SiteState::Starting | SiteState::CatchingUp | SiteState::Following | SiteState::Stopped | SiteState::NotRunning => {}
+        }
+        if let Some(why) = self.blown() {
+            news.push(format!(
+                "site {name} is stopped, {why}; `rosterd site resume {name} --accept` deletes them everywhere, --reject puts them back"
+            ));
+        } else if !self.stopped_tables.is_empty() {
+            let tables = counted(self.stopped_tables.len() as u64, "table has", "tables have");
+            news.push(format!("{tables} stopped at site {name}; see `rosterd site resume --help`"));
+        }
+        if self.apart > 0 {
+            let rows = counted(self.apart, "row of its own stands", "rows of its own stand");
+            news.push(format!(
+                "at site {name} {rows} apart: another person's key, or a conflict left to you; `rosterd quarantine list` has the names, \
+                 `rosterd quarantine resolve` settles it"
+            ));
+        }
+        if self.quarantined > self.apart {
+            let rows = counted(self.quarantined - self.apart, "row is", "rows are");
+            news.push(format!("{rows} held back from site {name}; see `rosterd quarantine list`"));
+        }
+        news
+    }
+
+    /// Why its fuse has blown, if so.
+    fn blown(&self) -> Option<&str> {
+        self.stopped_tables.iter().map(|stopped| stopped.reason.as_str()).find(|reason| reason.starts_with(fuse::BLOWN))
+    }
+
     fn overlay(&mut self, figures: &Figures) {
         self.state = match figures.state {
             State::Starting => SiteState::Starting,
             State::CatchingUp => SiteState::CatchingUp,
+            // Its log is read and acknowledged meanwhile, and nothing is taken from it.
+            State::Following if self.blown().is_some() => SiteState::Stopped,
             State::Following => SiteState::Following,
             State::Retrying => SiteState::Retrying,
             State::Stopped => SiteState::Stopped,
@@ -217,6 +237,7 @@ impl SiteStatus {
         self.address = Some(figures.address.clone());
         (self.lag_p50_us, self.lag_p99_us) = (figures.lag_us(50), figures.lag_us(99));
         self.last_error = figures.last_error.clone().map(|text| LastError { text, at_us: figures.error_us });
+        self.failed_statement = figures.failed_statement.clone().map(|(text, at_us)| LastError { text, at_us });
         self.counts = Some(Counts {
             captured_changes: figures.captured_changes,
             applied_rows: figures.applied_rows,
@@ -252,9 +273,11 @@ fn site(ledger: &Ledger, record: &SiteRecord, now_us: i64) -> Result<SiteStatus>
         under_way: ledger.under_way(record.id).map_or(0, |under_way| under_way.rows() as u64),
         conflicts_lost: ledger.count_conflicts_lost_by(record.id)?,
         quarantined: ledger.count_quarantined(record.id) as u64,
+        apart: ledger.count_quarantined_as(record.id, QuarantineKind::Apart)?,
         scans,
         stopped_tables,
         last_error: None,
+        failed_statement: None,
         counts: None,
     })
 }

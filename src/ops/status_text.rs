@@ -27,11 +27,10 @@ pub fn render(status: &Status, page: Page) -> String {
     for site in &status.sites {
         out += &details(site, status.at_us);
     }
-    let news = status.bad_news();
     out.push('\n');
-    match news.is_empty() {
+    match status.news.is_empty() {
         true => out += "All is well.\n",
-        false => news.iter().for_each(|line| out += &format!("! {line}\n")),
+        false => status.news.iter().for_each(|line| out += &format!("! {line}\n")),
     }
     out
 }
@@ -109,7 +108,11 @@ fn details(site: &SiteStatus, now_us: i64) -> String {
         out += &format!("  {} stopped: {}\n", alike.collect::<Vec<_>>().join(", "), stopped.reason);
     }
     if let Some(counts) = site.counts.filter(|counts| counts.failed_statements > 0) {
-        out += &format!("  {} failed\n", counted(counts.failed_statements, "after-apply statement", "after-apply statements"));
+        out += &format!("  {} failed", counted(counts.failed_statements, "after-apply statement", "after-apply statements"));
+        if let Some(last) = &site.failed_statement {
+            out += &format!("; the last one, {} ago: {}", age(last.at_us, now_us), last.text);
+        }
+        out.push('\n');
     }
     if let Some(error) = &site.last_error {
         out += &format!("  last error, {} ago: {}\n", age(error.at_us, now_us), error.text);
@@ -137,9 +140,11 @@ mod tests {
             under_way: 0,
             conflicts_lost: 0,
             quarantined: 0,
+            apart: 0,
             scans: Vec::new(),
             stopped_tables: Vec::new(),
             last_error: None,
+            failed_statement: None,
             counts: Some(Counts::default()),
         }
     }
@@ -158,54 +163,63 @@ mod tests {
         let nj = SiteStatus { scans: vec![scan], owed: Owed { total: 1234, urgent: 2, live: 0, bulk: 1232 }, ..site("nj") };
         let pa = SiteStatus {
             state: SiteState::Retrying,
-            quarantined: 1,
+            quarantined: 3,
+            apart: 2,
+            failed_statement: Some(LastError { text: "error 1146 (42S02)".into(), at_us: 51_000_000 }),
+            counts: Some(Counts { failed_statements: 4, ..Counts::default() }),
             stopped_tables: vec![StoppedTable { table: "sessions".into(), reason: "its definition does not fit".into() }],
             last_error: Some(LastError { text: "site pa: no answer".into(), at_us: 55_000_000 }),
             ..site("pa")
         };
-        Status {
+        let mut status = Status {
             format: 1,
-            running: true,
+            running: false,
             at_us: 61_000_000,
             started_us: Some(1_000_000),
             seen_us: Some(60_000_000),
             ledger_bytes: 4_194_304,
             conflicts: 3,
-            quarantined: 1,
+            quarantined: 3,
+            news: Vec::new(),
             sites: vec![hub, nj, pa],
-        }
+        };
+        status.overlay(1_000_000, &[]);
+        status
     }
 
     #[test]
     fn a_page_of_80_columns() {
         let text = render(&status(), Page::PLAIN);
         let expected = "\
-rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 1 row held back, ledger 4,096 kB
+rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 3 rows held back, ledger 4,096 kB
 ";
         assert!(text.starts_with(expected), "{text}");
         for line in [
             "  users, first copy: reading, 60 %, 120,000 of about 200,000 rows, 31 s left\n",
             "  sessions stopped: its definition does not fit\n",
             "  last error, 6 s ago: site pa: no answer\n",
+            "  4 after-apply statements failed; the last one, 10 s ago: error 1146 (42S02)\n",
             "! site pa can't be worked with and is tried again\n",
             "! 1 table has stopped at site pa; see `rosterd site resume --help`\n",
             "! 1 row is held back from site pa; see `rosterd quarantine list`\n",
+            "! at site pa 2 rows of its own stand apart: another person's key, or a conflict left to you; \
+             `rosterd quarantine list` has the names, `rosterd quarantine resolve` settles it\n",
         ] {
             assert!(text.contains(line), "`{line}` is missing in:\n{text}");
         }
         assert_eq!(text.lines().filter(|line| line.starts_with("nj  ")).count(), 1, "a site has one line:\n{text}");
-        assert!(text.lines().skip(1).all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.lines().skip(1).filter(|line| !line.starts_with('!')).all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]
     fn the_shape_of_the_json_is_fixed() {
         let json = serde_json::to_value(status()).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-        assert_eq!(keys(&json), "at_us conflicts format ledger_bytes quarantined running seen_us sites started_us");
+        assert_eq!(keys(&json), "at_us conflicts format ledger_bytes news quarantined running seen_us sites started_us");
         assert_eq!(
             keys(&json["sites"][1]),
-            "address captured_us conflicts_lost counts lag_p50_us lag_p99_us last_error name owed position quarantined role scans \
-             seen_us state stopped_tables under_way"
+            "address apart captured_us conflicts_lost counts failed_statement lag_p50_us lag_p99_us last_error name owed position \
+             quarantined role scans seen_us state stopped_tables under_way"
         );
         assert_eq!(keys(&json["sites"][1]["owed"]), "bulk live total urgent");
         assert_eq!(keys(&json["sites"][1]["scans"][0]), "percent phase rows_estimated rows_read seconds_left table why");
@@ -215,6 +229,6 @@ rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 1 row held bac
 
     #[test]
     fn one_line_for_systemd() {
-        assert_eq!(status().line(), "2 of 3 sites following, 1234 rows owed, copying at 1, 1 row held back");
+        assert_eq!(status().line(), "2 of 3 sites following, 1234 rows owed, copying at 1, 3 rows held back");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 /// Where the output is not a terminal, lines are as long as on a plain one.
 const COLUMNS_PLAIN: u16 = 80;
@@ -69,6 +69,16 @@ pub fn keep(table: &mut Table, count: usize) {
     table.column_iter_mut().take(count).for_each(|column| {
         column.set_constraint(ColumnConstraint::ContentWidth);
     });
+}
+
+/// Keeps all columns as wide as they are but the last, which is wrapped into no less than `chars`: where the page is narrower, lines
+/// are longer than it.
+pub fn wrap_last(table: &mut Table, chars: u16) {
+    let count = table.column_count();
+    keep(table, count.saturating_sub(1));
+    if let Some(column) = table.column_iter_mut().last() {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(chars)));
+    }
 }
 
 /// The table without the blanks that fill up its lines and begin them.

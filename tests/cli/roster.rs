@@ -49,6 +49,11 @@ impl Printed {
 impl Roster {
     /// The first site is the hub.
     pub fn new(sites: &[&str]) -> Roster {
+        Roster::sharing(sites, SHARED)
+    }
+
+    /// With the rules of `shared`.
+    pub fn sharing(sites: &[&str], shared: &str) -> Roster {
         let folder = tempfile::tempdir().unwrap();
         let mut text = "[daemon]\nstate_dir = \"state\"\nlisten = \"\"\n".to_owned();
         for (at, site) in sites.iter().enumerate() {
@@ -57,7 +62,7 @@ impl Roster {
             let role = if at == 0 { "hub" } else { "client" };
             text += &format!("[[site]]\nname = \"{site}\"\nrole = \"{role}\"\nurl = \"sqlite://{}\"\n", path.display());
         }
-        std::fs::write(folder.path().join("rosterd.toml"), text + SHARED).unwrap();
+        std::fs::write(folder.path().join("rosterd.toml"), text + shared).unwrap();
         Roster { folder }
     }
 
@@ -140,7 +145,7 @@ impl Roster {
         Daemon { roster: self, child }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("run.log")).unwrap_or_default()
     }
 }
