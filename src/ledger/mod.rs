@@ -124,7 +124,7 @@ impl Ledger {
     /// Whether a row with these cells is shared at all.
     pub fn is_shared(&self, table: TableId, key: &Key, content: Option<&[crate::model::Cell]>) -> bool {
         let Some(shared) = self.shared(table) else { return false };
-        let Some(filter) = &shared.filter else { return true };
+        let Some(filter) = shared.filter.as_ref().filter(|_| !crate::mutation::without("filter")) else { return true };
         let key_cells: Vec<crate::model::Cell> = key.0.iter().cloned().map(crate::model::Cell::Value).collect();
         let lookup = |name: &str| -> Option<&crate::model::Cell> {
             let column = shared.table.column(name)?;
