@@ -19,7 +19,8 @@ pub struct Retry {
 
 struct Waiting {
     table: TableId,
-    /// When the site refused it first, microseconds since 1970.
+    why: QuarantineKind,
+    /// When the site refused it first for that reason, microseconds since 1970.
     first_us: i64,
     due_us: i64,
     /// Not put back into its queue yet.
@@ -58,8 +59,17 @@ impl Retry {
         Ok(())
     }
 
-    fn again(&mut self, (id, table): (RowId, TableId), now_us: i64, us_max: i64) -> bool {
-        let row = self.rows.entry(id).or_insert(Waiting { table, first_us: now_us, due_us: now_us, waits: false });
+    /// Rows of a table that have been refused and can be tried now.
+    pub(super) fn of_table(&self, table: TableId) -> impl Iterator<Item = RowId> {
+        self.rows.iter().filter(move |(_, row)| row.table == table && !row.waits).map(|(id, _)| *id)
+    }
+
+    fn again(&mut self, (id, table): (RowId, TableId), why: QuarantineKind, now_us: i64, us_max: i64) -> bool {
+        let first = Waiting { table, why, first_us: now_us, due_us: now_us, waits: false };
+        let row = self.rows.entry(id).or_insert(first);
+        if row.why != why {
+            (row.why, row.first_us) = (why, now_us);
+        }
         let tried_us = now_us - row.first_us;
         if tried_us > us_max {
             self.rows.remove(&id);
@@ -119,16 +129,20 @@ fn refuse(
     now_us: i64,
 ) -> Result<()> {
     let sent = &job.rows[at].1;
+    if matches!(rejection, Rejection::Unique(_)) && !retry.rows.contains_key(&id) {
+        // Rows that are held back get one more try, together with it: it may have to swap its value with theirs.
+        ledger.let_rivals_go_on(target.site, sent.table)?;
+    }
     let (kind, reason) = match rejection {
-        Rejection::Elsewise if retry.again((id, sent.table), now_us, ELSEWISE_US_MAX) => return Ok(()),
+        Rejection::Elsewise if retry.again((id, sent.table), QuarantineKind::Data, now_us, ELSEWISE_US_MAX) => return Ok(()),
         Rejection::Elsewise => {
             (QuarantineKind::Data, "the site's row is not what its log said: perhaps it has one under this key that it does not share; else compare it with `rosterd reconcile`".to_owned())
         }
-        Rejection::Reference(_) if retry.again((id, sent.table), now_us, REFERENCE_US_MAX) => return Ok(()),
+        Rejection::Reference(_) if retry.again((id, sent.table), QuarantineKind::Reference, now_us, REFERENCE_US_MAX) => return Ok(()),
         Rejection::Reference(constraint) => {
             (QuarantineKind::Reference, format!("foreign key {constraint}: a row that it refers to is missing"))
         }
-        Rejection::Unique(_) if !ledger.has_rival(id)? && retry.again((id, sent.table), now_us, UNIQUE_US_MAX) => {
+        Rejection::Unique(_) if retry.again((id, sent.table), QuarantineKind::Unique, now_us, UNIQUE_US_MAX) => {
             retry.aside.insert(sent.table);
             return Ok(());
         }

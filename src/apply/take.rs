@@ -74,6 +74,11 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, r
                 for transaction in row.transactions.iter().filter(|transaction| closed.insert(**transaction)) {
                     companions.extend(ledger.rows_of(*transaction).filter(|id| !met.contains(id)));
                 }
+                // Rows that are to swap their values can do so in one batch only, whichever lane they wait in.
+                let table = row.rows.table.table.id;
+                if retry.aside.contains(&table) {
+                    companions.extend(retry.of_table(table).filter(|id| !met.contains(id)));
+                }
                 picked.push(*row);
             }
             Pick::InHand(transactions) => waiting.extend(transactions),
@@ -134,13 +139,13 @@ fn pick(ledger: &mut Ledger, target: &Target, retry: &Retry, id: RowId, now_us: 
     if in_hand || retry.waits(id) {
         return Ok(Pick::InHand(owed_in(&row, site)));
     }
-    if rivalled(ledger, shared, site, id, &row, &write)? {
+    if rivalled(ledger, shared, site, id, &row, &write)? && !mutation::without("rival") {
         let reason = format!("another row has its value of a unique key; {RENAME}");
         ledger.quarantine(site, id, table, &key, QuarantineKind::Unique, &reason, now_us)?;
         tracing::warn!(site = target.name, table = at_site.table.name, reason, "a row is held back from this site");
         return Ok(Pick::Nothing);
     }
-    if write.kind != WriteKind::Delete && belongs_apart(ledger, shared, site, &row)? {
+    if write.kind != WriteKind::Delete && belongs_apart(ledger, shared, site, &row)? && !mutation::without("belongs") {
         let reason = "it belongs to a row that is another person's at this site; it goes on when that has been settled";
         ledger.quarantine(site, id, table, &key, QuarantineKind::Kin, reason, now_us)?;
         return Ok(Pick::Nothing);
@@ -177,7 +182,10 @@ fn belongs_apart(ledger: &Ledger, shared: &Shared, site: SiteId, row: &Row) -> R
 fn rivalled(ledger: &Ledger, shared: &Shared, site: SiteId, id: RowId, row: &Row, write: &Write) -> Result<bool> {
     let at_site = shared.unique_at.get(&site).map_or(&[][..], Vec::as_slice);
     let written = |unique: &&SharedUnique| write.columns.iter().any(|(column, _)| unique.columns.contains(column));
-    for unique in at_site.iter().filter(written) {
+    let view = shared.roster.site(site);
+    // A value that the row has there already is in nobody's way but its rivals'.
+    let gets = |unique: &&SharedUnique| !stands_at(row, view, &unique.columns);
+    for unique in at_site.iter().filter(written).filter(gets) {
         let strictest = shared.unique.iter().find(|strictest| strictest.columns == unique.columns);
         let Some(print) = strictest.and_then(|strictest| claim(row, strictest)) else { continue };
         for other in ledger.claimants(shared.table.id, print)?.into_iter().filter(|other| *other != id) {
@@ -186,7 +194,9 @@ fn rivalled(ledger: &Ledger, shared: &Shared, site: SiteId, id: RowId, row: &Row
                 continue;
             }
             let (Some(ours), Some(theirs)) = (claimed(row, &unique.columns), claimed(&rival, &unique.columns)) else { continue };
-            if stands_at(&rival, site, &unique.columns) || keeps(&theirs, &ours, &shared.roster) {
+            // A rival that is held back itself is not about to come.
+            let comes = !ledger.is_quarantined(site, other) && keeps(&theirs, &ours, &shared.roster);
+            if comes || stands_at(&rival, view, &unique.columns) {
                 return Ok(true);
             }
         }
@@ -238,7 +248,8 @@ fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limit
     let payload = Payload { ledger: ledger.id, rows: rows.iter().map(|(_, sent)| sent.clone()).collect() }.encode();
     let forget = ledger.take_heard(target.site, limits.forget_max);
     ledger.send(target.site, marker, rows.clone());
-    let moves = !retry.aside.is_empty() && writes.iter().any(|write| retry.aside.contains(&write.table.table.id));
+    let moves =
+        !retry.aside.is_empty() && !mutation::without("aside") && writes.iter().any(|write| retry.aside.contains(&write.table.table.id));
     let (aside, mut first) = if moves { aside(&writes, marker) } else { Default::default() };
     first.extend(writes);
     Ok(Job { marker, rows, batch: Batch { marker, payload, forget, rows: first, statements }, aside, committed_us })

@@ -202,7 +202,7 @@ fn found(
     let dot = Dot { site, counter: ledger.next_counter(site) };
     let Some(shared) = ledger.shared(table) else { return Ok(()) };
     let at_us = if mode == Mode::First && row.held(site).is_none() { 0 } else { at_us };
-    if content.is_none() && mode == Mode::PutBack {
+    if content.is_none() && mode == Mode::PutBack && !mutation::without("put_back") {
         resolve::put_back(&mut row, &shared.roster, site);
         return record(ledger, site, table, key, id, row, Observed::default(), Freshness::BULK, now_us, report);
     }

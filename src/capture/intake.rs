@@ -9,7 +9,7 @@ use super::net::{Net, net_effect};
 use super::watch::Watch;
 use super::{chunk, clash, fuse};
 use crate::ledger::{Error, Freshness, Ledger, Mode, Phase, QuarantineKind, Result, RowId};
-use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SiteId, TableId, Transaction, Value};
+use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SentRow, SiteId, TableId, Transaction, Value, WriteKind};
 use crate::mutation;
 use crate::resolve::{self, ConflictKind, Observed, Reach, Row};
 
@@ -159,12 +159,22 @@ fn landing(
     let mut nets: Vec<Option<Net>> = std::mem::take(rows).into_iter().map(Some).collect();
     for sent in &payload.rows {
         let net = places.get(&(sent.table, sent.key.clone())).map(|at| &mut nets[*at]);
-        // A row that came back in our delete, or went in our write, is a change made there (a trigger's work) on top of it.
-        let shown = net.and_then(|net| net.take_if(|net| net.after.is_some() == sent.life.exists()));
         if ledger.shared(sent.table).is_none() {
             continue;
         }
         let (id, mut row) = ledger.load(sent.table, &sent.key)?;
+        if let Some(Some(net)) = &net
+            && comes_back_in(ledger, site, sent, &row, net)
+        {
+            continue;
+        }
+        // A row that came back in our delete, or went in our write, is a change made there (a trigger's work) on top of it.
+        let shown = net.and_then(|net| {
+            if let Some(net) = net.as_mut() {
+                net.after = net.after.take().filter(|after| ledger.is_shared_from(site, sent.table, &sent.key, after, &row));
+            }
+            net.take_if(|net| net.after.is_some() == sent.life.exists())
+        });
         let dot = Dot { site, counter: ledger.next_counter(site) };
         let Some(shared) = ledger.shared(sent.table) else { continue };
         let content = shown.as_ref().and_then(|net| net.after.as_deref());
@@ -181,6 +191,14 @@ fn landing(
     }
     rows.extend(nets.into_iter().flatten());
     Ok(())
+}
+
+/// Our write has gone over a row that had moved out of the filter, and has moved it back in: all that it shows is new to the others.
+fn comes_back_in(ledger: &Ledger, site: SiteId, sent: &SentRow, row: &Row, net: &Net) -> bool {
+    let Some(shared) = ledger.shared(sent.table).filter(|shared| shared.filter.is_some()) else { return false };
+    let view = shared.roster.site(site);
+    let is_in = |after: &Image| view.is_whole(after) && ledger.is_shared(sent.table, &sent.key, Some(after));
+    sent.kind == WriteKind::Columns && !resolve::has_row(row, view) && net.after.as_ref().is_some_and(is_in)
 }
 
 /// One row that an application changed.
@@ -358,7 +376,11 @@ pub(super) fn record(
     }
     let stands_apart = row.held(site).is_some_and(|held| held.apart);
     let apart = observed.apart && stands_apart;
+    let frees = gives_up(ledger, site, table, id, &row)?;
     ledger.store(table, key, id, row, fresh)?;
+    if frees && !mutation::without("goes_on") {
+        ledger.let_rivals_go_on(site, table)?;
+    }
     if apart {
         let id = id.map_or_else(|| Ok::<_, Error>(ledger.load(table, key)?.0), |id| Ok(Some(id)))?;
         let reason = "this site's own row under this key stands apart: it is another person's, or a conflict left to an operator";
@@ -368,6 +390,17 @@ pub(super) fn record(
         }
     }
     Ok(())
+}
+
+/// The site's row, which is `row` now, had a value of a unique key that others may wait for, and has not any more.
+fn gives_up(ledger: &Ledger, site: SiteId, table: TableId, id: Option<RowId>, row: &Row) -> Result<bool> {
+    let Some(id) = id.filter(|_| ledger.count_quarantined(site) > 0) else { return Ok(false) };
+    if !ledger.holds_rivals_back(site, table)? {
+        return Ok(false);
+    }
+    let (Some((_, _, before)), Some(shared)) = (ledger.load_id(id)?, ledger.shared(table)) else { return Ok(false) };
+    let view = shared.roster.site(site);
+    Ok(shared.unique.iter().any(|unique| resolve::gives_up(&before, row, view, &unique.columns)))
 }
 
 /// Completes rows whose key was changed and whose new image leaves out what did not change, from what the old key's row holds.

@@ -3,6 +3,7 @@
 
 use crate::ledger::{Ledger, QuarantineKind, Result, RowId};
 use crate::model::{Cell, Image, Key, SiteId, TableId};
+use crate::mutation;
 use crate::resolve::{self, Row};
 
 /// What becomes of a row that is seen at a site.
@@ -27,7 +28,7 @@ pub(super) fn kinship(ledger: &Ledger, site: SiteId, table: TableId, id: Option<
     let apart = resolve::is_apart(row, site);
     let by_kinship = apart && id.is_some_and(|id| ledger.quarantined_as(site, id).is_ok_and(|kind| kind.as_deref() == Some(KIN)));
     Ok(match belongs {
-        true if !apart && !resolve::has_row(row, shared.roster.site(site)) => Kinship::Joins,
+        true if !apart && !resolve::has_row(row, shared.roster.site(site)) && !mutation::without("joins") => Kinship::Joins,
         false if by_kinship && shared.references.iter().all(|(column, _)| content.get(*column) != Some(&Cell::Unchanged)) => {
             Kinship::Leaves
         }

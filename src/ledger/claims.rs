@@ -60,14 +60,14 @@ impl Ledger {
         }
         for print in before.difference(&now) {
             self.db.prepare_cached("DELETE FROM claim WHERE row = ?1 AND print = ?2")?.execute(params![id.0, print])?;
-            self.let_go_on(table, *print)?;
+            self.let_go_on(table, *print, id)?;
         }
         Ok(())
     }
 
-    /// Rows that were held back because of another one's claim are tried again.
-    fn let_go_on(&mut self, table: TableId, print: i64) -> Result<()> {
-        for id in self.claimants(table, print)? {
+    /// Rows that were held back because of another one's claim are tried again, when `former` has given it up; so is that row.
+    fn let_go_on(&mut self, table: TableId, print: i64, former: RowId) -> Result<()> {
+        for id in self.claimants(table, print)?.into_iter().chain([former]) {
             let held_back: Vec<SiteId> = {
                 let mut query = self.db.prepare_cached("SELECT site FROM quarantine WHERE row = ?1 AND kind = 'unique'")?;
                 query.query_map([id.0], |r| r.get(0).map(SiteId))?.collect::<rusqlite::Result<_>>()?
@@ -80,13 +80,26 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether another merged row makes one of this row's claims.
-    pub fn has_rival(&self, id: RowId) -> Result<bool> {
-        let mut query = self.db.prepare_cached(
-            "SELECT 1 FROM claim AS own JOIN claim AS other ON other.tbl = own.tbl AND other.print = own.print AND other.row <> own.row
-                 WHERE own.row = ?1",
-        )?;
-        Ok(query.exists([id.0])?)
+    /// Whether rows are held back from the site because of another one's value.
+    pub fn holds_rivals_back(&self, site: SiteId, table: TableId) -> Result<bool> {
+        if self.quarantined.is_empty() || self.shared(table).is_none_or(|shared| shared.unique.is_empty()) {
+            return Ok(false);
+        }
+        let mut query = self.db.prepare_cached("SELECT 1 FROM quarantine WHERE site = ?1 AND tbl = ?2 AND kind = 'unique'")?;
+        Ok(query.exists(params![site.0, table.0])?)
+    }
+
+    /// Rows that were held back from the site are tried again: one of its rows has given a value up, maybe theirs.
+    pub fn let_rivals_go_on(&mut self, site: SiteId, table: TableId) -> Result<()> {
+        let rivals: Vec<RowId> = {
+            let mut query = self.db.prepare_cached("SELECT row FROM quarantine WHERE site = ?1 AND tbl = ?2 AND kind = 'unique'")?;
+            query.query_map(params![site.0, table.0], |r| r.get(0).map(RowId))?.collect::<rusqlite::Result<_>>()?
+        };
+        for id in rivals {
+            self.release(site, id)?;
+            self.requeue(site, id)?;
+        }
+        Ok(())
     }
 
     /// The rows with this claim.

@@ -100,7 +100,7 @@ impl TableProgress {
 
     /// Rows that the site lacks go back there.
     pub fn puts_back(&self) -> bool {
-        self.mode == Mode::PutBack && self.phase < Phase::Tidying
+        self.mode == Mode::PutBack && self.phase < Phase::Tidying && !mutation::without("put_back")
     }
 
     pub(super) fn known(&self) -> Known {

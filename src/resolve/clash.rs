@@ -1,8 +1,9 @@
 //! Two rows with one value of a unique key: which of them keeps it, and what the other one is called.
 
-use super::policy::Roster;
+use super::apart::{has_row, is_apart};
+use super::policy::{Roster, SiteView};
 use super::row::{Register, Row};
-use crate::model::SiteId;
+use crate::model::{Fingerprint, fingerprint};
 
 /// The register by which a row came to its value: the last one written among the key's columns.
 pub fn claimed(row: &Row, columns: &[usize]) -> Option<Register> {
@@ -17,11 +18,27 @@ pub fn keeps(one: &Register, other: &Register, roster: &Roster) -> bool {
     order(one) < order(other)
 }
 
-/// Whether `site` has the row's merged values in `columns`.
-pub fn stands_at(row: &Row, site: SiteId, columns: &[usize]) -> bool {
-    let lists = |column: u16| columns.contains(&usize::from(column));
-    row.life.exists()
-        && row.held(site).is_none_or(|held| held.life == row.life && !held.apart && !held.columns.iter().any(|(column, _)| lists(*column)))
+/// Whether the site has the row's merged values in `columns`, as far as is known. It may have come to them by itself.
+pub fn stands_at(row: &Row, view: &SiteView, columns: &[usize]) -> bool {
+    let merged = |column: usize| row.registers[column].as_ref().map(|register| fingerprint(&register.value));
+    let same = |column: &usize| held_print(row, view, *column) == merged(*column);
+    row.life.exists() && has_row(row, view) && !is_apart(row, view.id) && columns.iter().all(same)
+}
+
+/// Whether the site's row, which was `before`, does not have what it had in `columns` any more.
+pub fn gives_up(before: &Row, after: &Row, view: &SiteView, columns: &[usize]) -> bool {
+    let same = |column: &usize| held_print(before, view, *column) == held_print(after, view, *column);
+    has_row(before, view) && !(has_row(after, view) && columns.iter().all(same))
+}
+
+/// What the site has in a column, as far as is known.
+fn held_print(row: &Row, view: &SiteView, column: usize) -> Option<Fingerprint> {
+    let listed = row.held(view.id).map(|held| (held.life, held.columns.iter().find(|(c, _)| usize::from(*c) == column)));
+    match listed {
+        Some((_, Some((_, version)))) => version.map(|(_, print)| print),
+        Some((life, None)) if life != row.life => None,
+        _ => row.registers[column].as_ref().map(|register| fingerprint(&register.value)),
+    }
 }
 
 /// `{value}` and `{site}` in `pattern` filled in; a number from 2 on tells further names apart. The value gives way where the whole
@@ -44,8 +61,8 @@ pub fn overwrite(row: &mut Row, roster: &Roster, column: usize, register: Regist
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Dot, Life, Value};
-    use crate::resolve::{Known, SiteView};
+    use crate::model::{Cell, Dot, Life, SiteId, Value};
+    use crate::resolve::Known;
 
     fn roster() -> Roster {
         let view = |n: u16| SiteView { id: SiteId(n), rank: n - 1, has: vec![true; 2], known: Known::Merged };
@@ -81,6 +98,30 @@ mod tests {
             let write = crate::resolve::owed(&row, roster.site(SiteId(site)), None).expect("it is owed");
             assert_eq!(write.columns, vec![(1, Dot { site: SiteId(2), counter: 2 })]);
         }
-        assert!(!stands_at(&row, SiteId(3), &[1]) && stands_at(&row, SiteId(3), &[0]));
+        assert!(!stands_at(&row, roster.site(SiteId(3)), &[1]) && stands_at(&row, roster.site(SiteId(3)), &[0]));
+    }
+
+    #[test]
+    fn a_row_that_a_first_scan_has_not_come_by_stands_in_nobodys_way() {
+        let mut roster = roster();
+        roster.sites[2].known = Known::Unknown { generation: 1, restored: 0 };
+        let row = Row { life: Life(1), registers: vec![Some(register(2, 1, 5)); 2], ..Row::default() };
+        assert!(stands_at(&row, roster.site(SiteId(2)), &[1]) && !stands_at(&row, roster.site(SiteId(3)), &[1]));
+    }
+
+    #[test]
+    fn a_site_gives_its_value_up_by_writing_another_or_deleting_the_row() {
+        let roster = roster();
+        let before = Row { life: Life(1), registers: vec![Some(register(2, 1, 5)); 2], ..Row::default() };
+        let site = roster.site(SiteId(2));
+        let policy = crate::resolve::TablePolicy::plain(2);
+        let seen = |cells: Option<Vec<Cell>>| {
+            let mut row = before.clone();
+            crate::resolve::observe(&mut row, &roster, &policy, Dot { site: SiteId(2), counter: 9 }, cells.as_deref(), 9);
+            gives_up(&before, &row, site, &[1])
+        };
+        let cell = |text: &str| Cell::Value(Value::text(text));
+        assert!(seen(None) && seen(Some(vec![Cell::Unchanged, cell("jim")])));
+        assert!(!seen(Some(vec![cell("jim"), cell("joe")])) && !seen(Some(vec![cell("jim"), Cell::Unchanged])));
     }
 }

@@ -74,6 +74,11 @@ pub fn landed(
                     *cell = Cell::Unchanged;
                 }
             }
+            // A column that our insert left to its default is not a value that somebody gave it there, to be kept against the hub's.
+            let inserted = sent.kind == WriteKind::Insert && !roster.is_hub(dot.site);
+            for (cell, _) in rest.iter_mut().zip(&policy.from_hub).filter(|(_, from_hub)| inserted && **from_hub == Some(true)) {
+                *cell = Cell::Unchanged;
+            }
             observe_rest(row, roster, policy, dot, &rest, at_us)
         }
         _ => Observed::default(),

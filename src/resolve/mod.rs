@@ -17,7 +17,7 @@ mod scan;
 mod tests;
 
 pub use apart::{give_up, has_row, is_apart, let_win, rejoin, stand_apart};
-pub use clash::{claimed, keeps, other_name, overwrite, stands_at};
+pub use clash::{claimed, gives_up, keeps, other_name, overwrite, stands_at};
 pub use landed::landed;
 pub use observe::{Conflict, ConflictKind, Observed, observe};
 pub use owed::{Write, owed, sent_row};

@@ -136,7 +136,7 @@ impl Seen<'_> {
         self.row.spell_out(self.roster, Some(self.dot.site));
         let other = unseen.first().map(|(column, _)| self.writer_of(*column));
         match (other, self.policy.delete) {
-            (Some(other), DeletePolicy::UpdateWins) => {
+            (Some(other), DeletePolicy::UpdateWins) if !mutation::without("unseen_delete") => {
                 self.out.conflicts.push(Conflict {
                     kind: ConflictKind::DeleteOriginDiffers,
                     winner: other,
@@ -248,7 +248,9 @@ impl Seen<'_> {
     /// The site has changed a row that has been deleted, or deleted and made anew, elsewhere.
     fn of_an_older_life(&mut self, held: Held, content: &[Cell], changed: &[(usize, &Value)]) -> Held {
         let whole = self.roster.site(self.dot.site).is_whole(content);
-        if self.policy.delete == DeletePolicy::UpdateWins && !self.row.life.exists() && whole {
+        let comes_back = self.policy.delete == DeletePolicy::UpdateWins && self.row_against_direction().is_none();
+        let comes_back = comes_back && !mutation::without("late_update");
+        if comes_back && !self.row.life.exists() && whole {
             let mut held = held;
             self.row.spell_out(self.roster, Some(self.dot.site));
             self.row.begin_life(self.row.life.next());
@@ -293,7 +295,7 @@ impl Seen<'_> {
 
     /// Some(keep) when rows come and go at the hub only and this site is not the hub.
     fn row_against_direction(&self) -> Option<bool> {
-        self.policy.rows_from_hub.filter(|_| !self.roster.is_hub(self.dot.site))
+        self.policy.rows_from_hub.filter(|_| !self.roster.is_hub(self.dot.site) && !mutation::without("direction"))
     }
 
     /// Merged values that the site had not seen.

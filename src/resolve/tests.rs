@@ -357,6 +357,28 @@ fn rows_that_come_and_go_at_the_hub_only_are_put_back() {
 }
 
 #[test]
+fn an_update_against_the_direction_does_not_bring_back_what_the_hub_has_deleted() {
+    let mut bench = Bench::shared();
+    bench.policy.rows_from_hub = Some(false);
+    bench.policy.delete = DeletePolicy::UpdateWins;
+    bench.sees(HUB, None);
+    bench.sees(A, Some([5, 2]));
+    assert_eq!(bench.merged(), None);
+    assert_eq!(bench.owed(A).unwrap().kind, WriteKind::Delete);
+}
+
+#[test]
+fn a_default_that_our_insert_left_is_not_kept_against_the_hubs_value() {
+    let mut bench = Bench::new();
+    bench.policy.from_hub[1] = Some(true);
+    bench.sees(B, Some([1, LEFT_OUT]));
+    let sent = bench.sent(A);
+    bench.sees(HUB, Some([1, 7]));
+    bench.lands(A, &sent, Some([1, 0]));
+    assert_eq!(bench.owed(A).unwrap().columns.iter().map(|(column, _)| *column).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn a_record_is_read_as_it_was_written() {
     let mut bench = Bench::shared();
     bench.sees(A, Some([5, 2]));

@@ -6,10 +6,10 @@ use super::plan::WIDTH;
 use super::site::{Entry, Place, Row, TABLES, number};
 use super::world::{InHand, World};
 use crate::apply::Job;
-use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy};
+use crate::config::DeletePolicy;
 use crate::ledger::RowId;
 use crate::model::Payload;
-use crate::resolve::{InitialPolicy, owed};
+use crate::resolve::owed;
 
 /// Source transactions that a row remembers; beyond that they may come in parts.
 const REMEMBERED: usize = 8;
@@ -38,10 +38,11 @@ impl World {
             }
         }
         self.check_restart(n, job);
+        self.check_own(n, job);
         if job.rows.len() >= rows_max {
             return;
         }
-        let (merged, had) = (self.merged(), self.had(n));
+        let (merged, had) = (self.merged(), self.had(n, usize::MAX));
         let places: HashSet<Place> = job.batch.rows.iter().map(|row| (row.table.table.id.0, number(&row.key.0[0]))).collect();
         for made in &self.history.transactions {
             // What the transaction wrote that still stands and that the site never had: what it had and is owed again, as
@@ -57,13 +58,13 @@ impl World {
         }
     }
 
-    /// Values that a site has ever had.
-    fn had(&self, n: usize) -> HashSet<i64> {
+    /// Values that a site had had when its log came to `at`.
+    pub fn had(&self, n: usize, at: usize) -> HashSet<i64> {
         let written = |entry: &Entry| match entry {
             Entry::Local { changes, .. } | Entry::Landing { changes, .. } => changes.iter().filter_map(|(.., after)| *after).collect(),
             Entry::Watermark(_) => Vec::new(),
         };
-        self.sites[n].log.iter().flat_map(written).flatten().collect()
+        self.sites[n].log.iter().take(at).flat_map(written).flatten().collect()
     }
 
     /// What a site had been given before a restart is not written there again.
@@ -89,11 +90,17 @@ impl World {
     pub fn check(&self) {
         let merged = self.merged();
         let apart = self.check_records();
+        let rows = self.ledger_rows();
         for (n, site) in self.sites.iter().enumerate() {
             for place in merged.keys().chain(site.rows.keys()).filter(|place| !apart.contains(&(n, **place))) {
                 let (mut here, mut there) = (site.rows.get(place).copied(), merged.get(place).copied());
                 if self.plan.lacking == Some(n) {
                     [&mut here, &mut there].into_iter().flatten().for_each(|row| row[WIDTH - 2] = 0);
+                }
+                let id = rows.get(place).map(|(id, _)| *id);
+                let Some(columns) = self.may_differ(n, *place, id, there) else { continue };
+                if let (Some(here), Some(there)) = (here, &mut there) {
+                    columns.into_iter().for_each(|column| there[column] = here[column]);
                 }
                 assert_eq!(here, there, "site {n} differs from the merged row {place:?}");
             }
@@ -114,9 +121,13 @@ impl World {
         for (place, (id, mut row)) in self.ledger_rows() {
             row.tidy(&self.ledger.shared(TABLES[0]).unwrap().roster);
             for held in &row.held {
+                let n = usize::from(held.site.0) - 1;
+                if self.may_be_remembered(n, id, &row, held) {
+                    continue;
+                }
                 assert!(held.apart, "sites that still differ are remembered: {row:?}");
-                assert!(self.ledger.is_quarantined(held.site, id), "a row stands apart and nobody is told: {row:?}");
-                apart.insert((usize::from(held.site.0) - 1, place));
+                assert!(self.ledger.is_quarantined(held.site, id) || self.is_kept(n), "a row stands apart and nobody is told: {row:?}");
+                apart.insert((n, place));
             }
             assert!(row.life.exists() || !row.held.is_empty(), "a tombstone stays");
         }
@@ -136,37 +147,6 @@ impl World {
         }
     }
 
-    /// What the drawn policies promise, in schedules in which nothing is lost and no row has come and gone.
-    fn check_policies(&self, merged: &BTreeMap<Place, Row>) {
-        let policy = &self.plan.policy;
-        let none_apart = policy.insert == InsertPolicy::Merge && policy.initial != InitialPolicy::Quarantine;
-        for (place, row) in merged.iter().filter(|(place, _)| self.plan.ruin == 0.0 && !self.history.ever_deleted.contains(place)) {
-            let written = self.history.values.iter().filter(|(_, made)| made.captured && made.place == *place && made.column == 0);
-            match policy.columns[1] {
-                ColumnPolicy::Max if none_apart => {
-                    let highest = written.map(|(value, _)| *value).max().unwrap_or_default();
-                    assert!(row[0] >= highest, "{highest} of {place:?} was larger than {}", row[0]);
-                }
-                ColumnPolicy::HubWins if none_apart => {
-                    if let Some(latest) = written.filter(|(_, made)| made.site == 0).map(|(value, _)| *value).max() {
-                        let replaced = self.history.values.values().any(|made| made.parent == Some(latest));
-                        assert!(row[0] == latest || replaced, "the hub's {latest} of {place:?} gave way to {}", row[0]);
-                    }
-                }
-                _ => {}
-            }
-            if policy.insert == InsertPolicy::Quarantine && self.plan.lacking.is_none() && policy.from_hub[2].is_none() {
-                let lineages: HashSet<i64> = row.iter().map(|value| self.history.values[value].lineage).filter(|l| *l > 0).collect();
-                assert!(lineages.len() <= 1, "two people were blended into one row: {place:?} {row:?}");
-            }
-            if policy.from_hub[2].is_some() {
-                let by_client =
-                    self.history.values.get(&row[1]).is_some_and(|made| made.captured && made.parent.is_some() && made.site > 0);
-                assert!(!by_client, "a client's {} of {place:?} stands against the direction", row[1]);
-            }
-        }
-    }
-
     pub fn trace(&self, text: impl FnOnce() -> String) {
         if self.traced {
             println!("[{}] {}", self.clock, text());
@@ -176,7 +156,7 @@ impl World {
     /// After every step that may have changed them.
     pub fn note_rows(&mut self) {
         for (place, (id, row)) in self.ledger_rows() {
-            let apart = row.held.iter().filter(|held| held.apart);
+            let apart = row.held.iter().filter(|held| held.apart || self.ledger.is_quarantined(held.site, id));
             self.ever_apart.extend(apart.map(|held| (usize::from(held.site.0) - 1, place)));
             if !self.traced {
                 continue;

@@ -77,6 +77,11 @@ impl History {
         self.forget(gone);
     }
 
+    /// Values that were written while what their site's log shows was not taken in.
+    pub fn overtaken(&mut self, made: &[i64]) {
+        self.forget(made.to_vec());
+    }
+
     fn forget(&mut self, values: Vec<i64>) {
         for value in values {
             if let Some(made) = self.values.get_mut(&value) {

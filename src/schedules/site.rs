@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::names;
 use super::plan::WIDTH;
 use crate::model::*;
 use crate::mutation;
@@ -28,17 +29,21 @@ pub struct Site {
     pub rows: BTreeMap<Place, Row>,
     pub log: Vec<Entry>,
     pub markers: BTreeMap<MarkerId, Vec<u8>>,
+    /// It refuses two rows with one value in column a.
+    pub unique: bool,
 }
 
-pub fn table(id: TableId) -> Arc<Table> {
-    let column = |name: &str| Column { name: name.into(), family: Family::Integer, secret: false };
+/// `names`: column a is a text.
+pub fn table(id: TableId, names: bool) -> Arc<Table> {
+    let family = |name: &str| if names && name == "a" { Family::Text } else { Family::Integer };
+    let column = |name: &str| Column { name: name.into(), family: family(name), secret: false };
     let name = if id == TABLES[0] { "parent" } else { "child" };
     Arc::new(Table { id, name: name.into(), columns: vec![column("k"), column("a"), column("b")], key: vec![0], urgent: false })
 }
 
 pub fn image(key: i64, row: Row, has: &[bool]) -> Image {
     let values = std::iter::once(key).chain(row);
-    values.zip(has).map(|(n, has)| if *has { Cell::Value(Value::Int(n)) } else { Cell::Unchanged }).collect()
+    values.zip(has).map(|(n, has)| if *has { Cell::Value(value(n)) } else { Cell::Unchanged }).collect()
 }
 
 pub fn key(key: i64) -> Key {
@@ -48,8 +53,13 @@ pub fn key(key: i64) -> Key {
 pub fn number(value: &Value) -> i64 {
     match value {
         Value::Int(n) => *n,
-        _ => unreachable!("only integers here"),
+        Value::Text(text) => names::number_of(text),
+        _ => unreachable!("only integers and texts here"),
     }
+}
+
+fn value(number: i64) -> Value {
+    names::text_of(number).map_or(Value::Int(number), Value::Text)
 }
 
 impl Site {
@@ -61,6 +71,12 @@ impl Site {
             let before = rows.get(&place).copied();
             if !write_row(&mut rows, place, write) {
                 rejected.push((at, Rejection::Elsewise));
+            } else if self.unique && is_taken(&rows, place) {
+                rejected.push((at, Rejection::Unique("a".into())));
+                rows.extend(before.map(|row| (place, row)));
+                if before.is_none() {
+                    rows.remove(&place);
+                }
             }
             let after = rows.get(&place).copied();
             if before != after || shows_idle {
@@ -76,6 +92,11 @@ impl Site {
         self.log.push(Entry::Landing { marker: batch.marker, payload: batch.payload.clone(), changes, ts });
         Outcome::Committed { failed: Vec::new() }
     }
+}
+
+fn is_taken(rows: &BTreeMap<Place, Row>, place: Place) -> bool {
+    let Some(own) = rows.get(&place) else { return false };
+    rows.iter().any(|(other, row)| *other != place && other.0 == place.0 && row[0] == own[0])
 }
 
 /// Gives false when the row is not there, or is, against what the write expects.

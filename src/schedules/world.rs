@@ -4,20 +4,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::history::History;
-use super::plan::{Plan, WIDTH};
+use super::plan::{Focus, Plan, WIDTH};
 use super::random::Random;
-use super::site::{Entry, Place, Row, RowChange, Site, TABLES, image, key, number, table};
+use super::site::{Entry, Place, RowChange, Site, TABLES, image, key, number, table};
 use crate::apply::{Job, Limits, Retry, Target, TargetTable, settle, take};
 use crate::capture::{Report, Watch, absorb, chunk, recover};
-use crate::ledger::{Ledger, Phase, Shared};
+use crate::ledger::{Ledger, Phase, Shared, TableProgress};
 use crate::model::*;
 use crate::mutation;
 use crate::resolve::{Known, Roster, SiteView};
 use crate::sites::{Lane, Outcome, Rejection};
 
-const KEYS: [i64; 3] = [1, 2, 3];
-/// What a step takes of the time that rows wait for their next try.
-const TICK_US: i64 = 20_000;
 const LANES: [Lane; 2] = [Lane::Urgent, Lane::Bulk];
 
 pub struct World {
@@ -30,8 +27,15 @@ pub struct World {
     pub clock: i64,
     skew: Vec<i64>,
     pub history: History,
-    /// Rows that have stood apart at a site: what came meanwhile is owed late, without the rest of its transaction.
+    /// Rows that have stood apart at a site or were held back from it: what came meanwhile is owed late, without the rest of
+    /// its transaction.
     pub ever_apart: HashSet<(usize, Place)>,
+    /// Values of column b that stood in a row which the filter takes in.
+    pub published: HashSet<i64>,
+    /// Values of rows made at a site while the row that they name stood apart there: site, and the row that they name.
+    pub kin: HashMap<i64, (usize, Place)>,
+    /// Rows that were deleted when a fuse blew, and that have not been deleted otherwise since: site and row.
+    pub blown: Vec<(usize, Place)>,
     pub conflicts: usize,
     pub traced: bool,
 }
@@ -65,22 +69,25 @@ enum Scan {
 impl World {
     pub fn new(seed: u64, disasters: bool) -> World {
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random, disasters);
+        let plan = Plan::draw(seed, &mut random, disasters);
         let mut ledger = Ledger::in_memory().unwrap();
         let ids = ledger.register_sites(&["hub", "b", "c", "e"][..plan.sites]).unwrap();
         let columns = ["k", "a", "b"].map(String::from);
         for id in TABLES {
-            ledger.register_table(&table(id).name, &columns[..1], &columns).unwrap();
+            ledger.register_table(&table(id, false).name, &columns[..1], &columns).unwrap();
         }
         let mut world = World {
             ledger,
-            sites: vec![Site::default(); plan.sites],
+            sites: vec![Site { unique: plan.is_unique(), ..Site::default() }; plan.sites],
             backups: Vec::new(),
-            workers: ids.iter().enumerate().map(|(n, id)| Worker::new(*id, plan.has(n))).collect(),
+            workers: ids.iter().enumerate().map(|(n, id)| Worker::new(*id, &plan, n)).collect(),
             clock: 0,
             skew: (0..plan.sites).map(|_| random.of(&[0, 0, -40, 40])).collect(),
             history: History::new(plan.sites),
             ever_apart: HashSet::new(),
+            published: HashSet::new(),
+            kin: HashMap::new(),
+            blown: Vec::new(),
             conflicts: 0,
             traced: std::env::var("ROSTERD_TRACE").is_ok(),
             random,
@@ -94,17 +101,6 @@ impl World {
         world
     }
 
-    fn populate(&mut self) {
-        for n in 0..self.sites.len() {
-            for place in TABLES.iter().flat_map(|table| KEYS.map(|key| (table.0, key))) {
-                if self.random.chance(40.0) {
-                    let row = self.write(n, place, None).0;
-                    self.sites[n].rows.insert(place, row);
-                }
-            }
-        }
-    }
-
     fn bind(&mut self) {
         let view = |(rank, worker): (usize, &Worker)| SiteView {
             id: worker.id,
@@ -113,12 +109,21 @@ impl World {
             known: Known::Unknown { generation: 1, restored: 0 },
         };
         let roster = Roster { sites: self.workers.iter().enumerate().map(view).collect() };
-        let shared = |id| Shared::new(table(id), self.plan.policy.clone(), None, roster.clone());
+        let shared = |id| Shared {
+            fuse: self.plan.fuse(),
+            references: self.plan.references(id),
+            ..Shared::new(table(id, self.plan.is_unique()), self.plan.policy.clone(), self.plan.filter(id), roster.clone())
+        };
         self.ledger.bind(TABLES.map(shared).into()).unwrap();
+        for worker in &self.workers {
+            for (id, at_site) in &worker.target.tables {
+                self.ledger.set_unique(worker.id, *id, at_site.table.shared_unique()).unwrap();
+            }
+        }
     }
 
     /// One step of the ledger, durable when it returns.
-    fn durable<T>(&mut self, f: impl FnOnce(&mut Ledger) -> crate::ledger::Result<T>) -> T {
+    pub fn durable<T>(&mut self, f: impl FnOnce(&mut Ledger) -> crate::ledger::Result<T>) -> T {
         self.ledger.begin().unwrap();
         let value = f(&mut self.ledger).unwrap();
         self.ledger.commit().unwrap();
@@ -132,45 +137,19 @@ impl World {
 
     /// Both tables of the site have been compared with the ledger.
     pub fn is_known(&self, n: usize) -> bool {
-        TABLES.iter().all(|table| self.ledger.progress(self.workers[n].id, *table).phase == Phase::Done)
+        let known = |progress: TableProgress| progress.phase == Phase::Done && progress.stopped.is_none();
+        TABLES.iter().all(|table| known(self.ledger.progress(self.workers[n].id, *table)))
     }
 
-    /// A row written at a site on top of `before`, and the values made for it.
-    fn write(&mut self, n: usize, place: Place, before: Option<Row>) -> (Row, Vec<i64>) {
-        let mut row = before.unwrap_or_default();
-        let mut made = Vec::new();
-        let known = self.is_known(n);
-        let lineage = self.history.lineage(before, known, self.clock);
-        for (column, value) in row.iter_mut().enumerate() {
-            if self.plan.has(n)[column + 1] && (before.is_none() || self.random.chance(60.0)) {
-                let small = self.plan.small_values.then(|| self.random.below(3) as i64);
-                *value = small.unwrap_or_else(|| self.history.make(n, place, column, before.map(|row| row[column]), lineage));
-                made.push(*value);
-            }
-        }
-        (row, made)
+    /// What the site's log shows now may be undone: a fuse has blown, or an operator has its rows put back.
+    pub fn is_undone(&self, n: usize) -> bool {
+        let undone = |progress: TableProgress| progress.stopped.is_some() || progress.puts_back();
+        TABLES.iter().any(|table| undone(self.ledger.progress(self.workers[n].id, *table)))
     }
 
-    fn application(&mut self, n: usize) {
-        let (mut changes, mut made): (Vec<RowChange>, Vec<i64>) = (Vec::new(), Vec::new());
-        for _ in 0..self.random.of(&[1, 1, 1, 2, 3]) {
-            let place = (self.random.of(&TABLES).0, self.random.of(&KEYS));
-            if changes.iter().any(|(other, ..)| *other == place) {
-                continue;
-            }
-            let before = self.sites[n].rows.get(&place).copied();
-            if before.is_some() && self.random.chance(self.plan.deletes) {
-                self.sites[n].rows.remove(&place);
-                self.history.deleted(place);
-                changes.push((place, before, None));
-                continue;
-            }
-            let (row, values) = self.write(n, place, before);
-            self.sites[n].rows.insert(place, row);
-            changes.push((place, before, Some(row)));
-            made.extend(values);
-        }
-        self.sites[n].log.push(Entry::Local { ts: self.clock + self.skew[n], changes, made });
+    /// The commit time of what is written at a site now.
+    pub fn committed(&self, n: usize) -> i64 {
+        (self.clock + self.skew[n]) * self.plan.commit_tick_us()
     }
 
     fn change(&mut self, n: usize, (place, before, after): RowChange) -> Change {
@@ -194,11 +173,16 @@ impl World {
         self.trace(|| format!("site {n} {at} {entry:?}"));
         let site = self.workers[n].id;
         let position = Position((at + 1).to_string());
-        let item = match entry {
+        let before = self.before_capture(n, &entry);
+        let mut whole = Vec::new();
+        let item = match entry.clone() {
             Entry::Watermark(marker) => LogItem::Watermark { site, marker, position },
             Entry::Local { ts, changes, made } => {
                 let images: Vec<Change> = changes.iter().map(|change| self.change(n, *change)).collect();
                 self.note_capture(n, &images, &made);
+                let view = |change: &Change| self.ledger.shared(change.table).map(|shared| shared.roster.site(site));
+                whole =
+                    images.iter().map(|c| c.after.as_ref().is_some_and(|after| view(c).is_some_and(|view| view.is_whole(after)))).collect();
                 let (position, origin) = (Some(position), Origin::Local);
                 LogItem::Transaction(Transaction { site, position, committed_us: ts, origin, changes: images })
             }
@@ -217,6 +201,7 @@ impl World {
         });
         self.conflicts += report.conflicts.len();
         self.workers[n].watch = watch;
+        self.after_capture(n, at, &entry, before, &whole);
         self.note_rows();
         true
     }
@@ -251,7 +236,8 @@ impl World {
                 let hub = self.workers[0].id;
                 let due = |table: &TableId| {
                     let hub_read = n == 0 || self.ledger.progress(hub, *table).phase >= Phase::Tidying;
-                    hub_read && self.ledger.progress(site, *table).phase != Phase::Done
+                    let own = self.ledger.progress(site, *table);
+                    hub_read && own.stopped.is_none() && own.phase != Phase::Done
                 };
                 let Some(table) = TABLES.into_iter().find(due) else { return false };
                 if self.ledger.progress(site, table).phase >= Phase::Counting {
@@ -307,14 +293,16 @@ impl World {
         match self.workers[n].jobs[lane].take() {
             None => return self.take(n, lane),
             Some(InHand::Taken(job)) => {
-                let (ts, shows_idle) = (self.clock + self.skew[n], self.random.chance(50.0));
+                let (ts, shows_idle) = (self.committed(n), self.random.chance(50.0));
                 let early = Rejection::Reference("a parent that is still to come".into());
                 let outcome = match self.random.below(100) {
                     0..3 => None,
-                    3..6 => Some(Outcome::Rejected(vec![(self.random.below(job.rows.len()), early)])),
+                    // Not where a row waits for a minute, with others of its transaction: that is too long for a parent.
+                    3..6 if self.plan.focus != Focus::Filter => Some(Outcome::Rejected(vec![(self.random.below(job.rows.len()), early)])),
                     _ => Some(self.sites[n].carry_out(&job.batch, ts, shows_idle)),
                 };
                 self.trace(|| format!("site {n} {:?} {outcome:?}", job.marker));
+                self.check_written(n, &job, outcome.as_ref());
                 self.workers[n].jobs[lane] = Some(InHand::Answered(job, outcome));
                 match self.random.below(100) {
                     0..3 => self.crash(),
@@ -324,7 +312,8 @@ impl World {
             }
             Some(InHand::Answered(job, outcome)) => {
                 let worker = &mut self.workers[n];
-                settle(&mut self.ledger, &worker.target, &mut worker.retry, &job, outcome.as_ref(), self.clock * TICK_US).unwrap();
+                settle(&mut self.ledger, &worker.target, &mut worker.retry, &job, outcome.as_ref(), self.clock * self.plan.tick_us())
+                    .unwrap();
             }
         }
         true
@@ -343,16 +332,17 @@ impl World {
         self.ledger.caught_up(site).unwrap();
         let waited = !self.workers[n].retry.is_empty();
         let worker = &mut self.workers[n];
-        worker.retry.requeue(&mut self.ledger, &worker.target, self.clock * TICK_US).unwrap();
+        worker.retry.requeue(&mut self.ledger, &worker.target, self.clock * self.plan.tick_us()).unwrap();
         if self.ledger.queues(site).is_none_or(|queues| queues.is_empty()) {
             return waited;
         }
         let limits = Limits::new(self.random.of(&[1, 2, 10]), 1 << 20);
         let owed = self.owed_rows(n);
         let worker = &mut self.workers[n];
-        let job = take(&mut self.ledger, &worker.target, LANES[lane], &limits, &worker.retry, self.clock * TICK_US).unwrap();
+        let job = take(&mut self.ledger, &worker.target, LANES[lane], &limits, &worker.retry, self.clock * self.plan.tick_us()).unwrap();
         let Some(job) = job else { return waited };
         self.trace(|| format!("site {n} takes {:?} {:?}", job.marker, job.rows));
+        self.note_rows();
         self.check_job(n, lane, &job, &owed, limits.closure_rows_max);
         self.workers[n].jobs[lane] = Some(InHand::Taken(job));
         true
@@ -364,14 +354,14 @@ impl World {
         let ledger = std::mem::replace(&mut self.ledger, Ledger::in_memory().unwrap());
         self.ledger = ledger.reopen().unwrap();
         for n in 0..self.workers.len() {
-            self.workers[n] = Worker::new(self.workers[n].id, self.plan.has(n));
+            self.workers[n] = Worker::new(self.workers[n].id, &self.plan, n);
             self.connect(n);
         }
         self.bind();
     }
 
     /// The connections to one site are lost and made anew, so that batches without an answer have to be asked about.
-    fn reconnect(&mut self, n: usize) {
+    pub fn reconnect(&mut self, n: usize) {
         self.trace(|| format!("site {n} reconnects"));
         let (site, markers) = (self.workers[n].id, self.sites[n].markers.clone());
         self.workers[n].watch.abandon_chunk();
@@ -437,6 +427,9 @@ impl World {
             if self.random.chance(self.plan.ruin) {
                 self.disaster(n);
             }
+            if self.plan.focus == Focus::Fuse && self.random.chance(3.0) {
+                self.operate(n);
+            }
             let draw = self.random.below(1000) as f64 / 10.0;
             if draw < self.plan.heat {
                 self.application(n);
@@ -471,7 +464,8 @@ impl World {
                 busy |= self.capture(n) || self.apply(n) || self.reconcile(n);
             }
             let queued = self.workers.iter().any(|worker| self.ledger.queues(worker.id).is_some_and(|queues| !queues.is_empty()));
-            if !busy && !queued {
+            let operated = !busy && !queued && (0..self.sites.len()).any(|n| self.operate(n));
+            if !busy && !queued && !operated {
                 return;
             }
         }
@@ -489,19 +483,23 @@ impl World {
 }
 
 impl Worker {
-    fn new(id: SiteId, has: Vec<bool>) -> Worker {
+    fn new(id: SiteId, plan: &Plan, n: usize) -> Worker {
+        let (has, names) = (plan.has(n), plan.is_unique());
         let site_table = |id: TableId| {
             let column = |(ordinal, name): (usize, &str)| {
-                let ty = ColumnType::Int { bits: 64, unsigned: false };
+                let number = ColumnType::Int { bits: 64, unsigned: false };
+                let text = ColumnType::Text { chars_max: Some(60), bytes_max: 240, charset: Charset::Unicode };
+                let ty = if names && name == "a" { text } else { number };
                 has[ordinal].then(|| SiteColumn { name: name.into(), ty, ordinal, nullable: false, values: None })
             };
             let columns = ["k", "a", "b"].into_iter().enumerate().map(column).collect();
+            let unique = UniqueKey { name: "a".into(), columns: vec!["a".into()], case_insensitive: false };
             let table = SiteTable {
-                table: table(id),
+                table: table(id, names),
                 schema: "main".into(),
-                name: table(id).name.clone(),
+                name: table(id, names).name.clone(),
                 columns,
-                unique: Vec::new(),
+                unique: if names { vec![unique] } else { Vec::new() },
                 allocation: None,
                 fills: Vec::new(),
             };
