@@ -11,7 +11,7 @@ use super::{chunk, clash, fuse};
 use crate::ledger::{Error, Freshness, Ledger, Mode, Phase, QuarantineKind, Result, RowId};
 use crate::model::{Cell, Dot, Image, Key, LogItem, MarkerId, Origin, Payload, SentRow, SiteId, TableId, Transaction, Value, WriteKind};
 use crate::mutation;
-use crate::resolve::{self, ConflictKind, Observed, Reach, Row};
+use crate::resolve::{self, ConflictKind, Observed, Reach, Register, Row};
 
 /// What came of a batch of log items: for logs, metrics, and for waking those who wait.
 #[derive(Clone, Debug, Default)]
@@ -171,7 +171,7 @@ fn landing(
         // A row that came back in our delete, or went in our write, is a change made there (a trigger's work) on top of it.
         let shown = net.and_then(|net| {
             if let Some(net) = net.as_mut() {
-                net.after = net.after.take().filter(|after| ledger.is_shared_from(site, sent.table, &sent.key, after, &row));
+                net.after = net.after.take().filter(|after| is_in(ledger, site, sent, &row, after));
             }
             net.take_if(|net| net.after.is_some() == sent.life.exists())
         });
@@ -191,6 +191,16 @@ fn landing(
     }
     rows.extend(nets.into_iter().flatten());
     Ok(())
+}
+
+/// Whether a row that our write shows is shared. What a new row's image leaves out, as the site may lack the column, is as merged.
+fn is_in(ledger: &Ledger, site: SiteId, sent: &SentRow, row: &Row, after: &Image) -> bool {
+    let merged = |(cell, register): (&Cell, &Option<Register>)| match (cell, register) {
+        (Cell::Unchanged, Some(register)) => Cell::Value(register.value.clone()),
+        (cell, _) => cell.clone(),
+    };
+    let whole = || after.iter().zip(&row.registers).map(merged).collect::<Image>();
+    ledger.is_shared_from(site, sent.table, &sent.key, after, row) || ledger.is_shared(sent.table, &sent.key, Some(&whole()))
 }
 
 /// Our write has gone over a row that had moved out of the filter, and has moved it back in: all that it shows is new to the others.

@@ -64,6 +64,13 @@ pub fn landed(
         held.life = row.life;
         held.columns.clear();
     }
+    if held.apart
+        && held.life == row.life
+        && registers().all(|(column, register)| row.dot_of(&held, column) == register.as_ref().map(|register| register.dot))
+    {
+        // Our write was on its way when the site's own row came apart, and has gone over it.
+        held.apart = false;
+    }
     row.put_held(held);
     row.tidy(roster);
     let observed = match content {
