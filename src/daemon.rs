@@ -118,6 +118,8 @@ pub struct Daemon {
     owed: Arc<Notify>,
     progressed: Arc<Notify>,
     stopping: watch::Sender<bool>,
+    /// The ledger has turned out to be an old copy: nothing is read or written by it.
+    outdated: watch::Sender<bool>,
     /// Held until the daemon ends: one daemon works on a state directory.
     _lock: std::fs::File,
 }
@@ -159,6 +161,7 @@ impl Daemon {
             owed: Arc::new(Notify::new()),
             progressed: Arc::new(Notify::new()),
             stopping: watch::Sender::new(false),
+            outdated: watch::Sender::new(false),
             _lock: lock,
             config,
         }))
@@ -305,6 +308,27 @@ fn references(planned: &PlannedTable, tables: &[(PlannedTable, Arc<Table>)], at:
         Some((tables[at].1.column(column)?, parent.id))
     };
     declared.filter_map(reference).collect()
+}
+
+/// Puts the ledger aside, where there is one, for a new one that is made from what the sites have. Gives where it is now.
+pub fn begin_rebuild(state_dir: &Path) -> Result<Option<PathBuf>, Failure> {
+    let _lock = lock_state_dir(state_dir)?;
+    let failed = |cause: std::io::Error| Failure::StateDir { path: state_dir.display().to_string(), cause: cause.to_string() };
+    let ledger = state_dir.join(LEDGER_FILE);
+    let mut aside = None;
+    if ledger.exists() {
+        let seconds = now_us() / 1_000_000;
+        let name = format!("{LEDGER_FILE}.until-{seconds}");
+        for suffix in ["", "-wal", "-shm"] {
+            let from = state_dir.join(format!("{LEDGER_FILE}{suffix}"));
+            if from.exists() {
+                std::fs::rename(from, state_dir.join(format!("{name}{suffix}"))).map_err(failed)?;
+            }
+        }
+        aside = Some(state_dir.join(name));
+    }
+    Ledger::open(&ledger)?.set_rebuilt()?;
+    Ok(aside)
 }
 
 /// Whether no daemon works on the state directory.

@@ -53,7 +53,7 @@ const USERS_RULE: &str = "exclude = [\"notes\"]\n\
 const ROLES_RULE: &str = "filter = \"uid > 1\"";
 
 const MEMBERS: &str = "CREATE TABLE members (member_no INT PRIMARY KEY, login VARCHAR(60) NOT NULL UNIQUE, email VARCHAR(254),
-    display_name VARCHAR(255) NOT NULL, expires_on DATE, kind VARCHAR(20) NOT NULL, notes VARCHAR(200));
+    display_name VARCHAR(255) NOT NULL, expires_on DATE, kind VARCHAR(20) NOT NULL, notes VARCHAR(200), UNIQUE (kind, display_name));
   CREATE TABLE member_roles (member_no INT NOT NULL, role VARCHAR(40) NOT NULL, PRIMARY KEY (member_no, role));
   INSERT INTO members VALUES (1, 'office', 'office@x', 'Office', '2030-12-31', 'person', NULL),
     (10, 'ann', 'ann@x', 'Ann A.', '2030-12-31', 'person', 'hub only'), (11, 'bob', NULL, 'Bob B.', '2020-12-31', 'person', NULL),

@@ -82,7 +82,7 @@ async fn landings_and_watermarks_are_told_apart() {
         let t = log.transaction().await;
         assert_eq!(t.origin, Origin::Landing { marker: MarkerId(11), payload: b"payload 11".to_vec() });
         assert_eq!(t.changes.len(), 2);
-        writer.mark(MarkerId(12)).await.unwrap();
+        writer.mark(MarkerId(12), b"").await.unwrap();
         log.find(|item| matches!(item, LogItem::Watermark { marker: MarkerId(12), .. }).then_some(())).await;
         assert_eq!(
             writer.markers().await.unwrap(),

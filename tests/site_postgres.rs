@@ -218,7 +218,7 @@ async fn our_own_transactions_are_landings(kind: Kind) {
     assert_eq!(landed.changes[0].after.as_ref().unwrap()[2], cell(text("it's \\ \u{1F600}")));
     assert!(landed.position.is_some());
 
-    writer.mark(MarkerId(11)).await.unwrap();
+    writer.mark(MarkerId(11), b"").await.unwrap();
     assert!(matches!(item(&mut log).await, LogItem::Watermark { marker: MarkerId(11), .. }));
     let kinds: Vec<_> = writer.markers().await.unwrap().into_iter().map(|(id, kind, _)| (id.0, kind)).collect();
     assert_eq!(kinds, [(10, MarkerKind::Batch), (11, MarkerKind::Watermark)]);

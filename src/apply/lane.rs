@@ -71,7 +71,7 @@ impl LaneWorker {
 
     async fn take(&self, retry: &Arc<Mutex<Retry>>) -> Result<Option<Job>, Failure> {
         let (target, lane, limits, retry) = (self.target.clone(), self.lane, self.limits, retry.clone());
-        let job = self.ledger.call(move |ledger| {
+        let job = self.ledger.call_soon(move |ledger| {
             let mut retry = lock(&retry);
             retry.requeue(ledger, &target, now_us())?;
             take(ledger, &target, lane, &limits, &retry, now_us())
@@ -105,7 +105,7 @@ impl LaneWorker {
         }
         let (target, retry) = (self.target.clone(), retry.clone());
         let committed = matches!(outcome, Some(Outcome::Committed { .. }));
-        let settled = self.ledger.call(move |ledger| settle(ledger, &target, &mut lock(&retry), &job, outcome.as_ref(), now_us()));
+        let settled = self.ledger.call_soon(move |ledger| settle(ledger, &target, &mut lock(&retry), &job, outcome.as_ref(), now_us()));
         settled.await?;
         if !committed {
             // The other lane may wait for a row of this batch; a committed one wakes it when the log shows it.
@@ -125,9 +125,9 @@ pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Wr
             if committed {
                 ledger.committed(site, marker);
             } else {
-                for id in ledger.returned(site, marker) {
-                    ledger.requeue(site, id)?;
-                }
+                let returned = ledger.returned(site, marker);
+                ledger.bury_waiting(&returned)?;
+                returned.into_iter().try_for_each(|id| ledger.requeue(site, id))?;
                 ledger.heard(site, marker)?;
             }
             Ok(())
@@ -135,11 +135,7 @@ pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Wr
         ledger.call(settled).await?;
     }
     // Rows that the last session's lanes had put aside.
-    let again = |ledger: &mut ledger::Ledger| {
-        ledger.rebuild_queues()?;
-        ledger.bury_waiting()
-    };
-    Ok(ledger.call(again).await?)
+    Ok(ledger.call(|ledger| ledger.rebuild_queues()).await?)
 }
 
 /// After-apply statements that are run once more after a while: a request in flight may put an old value back into a cache. One

@@ -100,8 +100,8 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
         Some(Outcome::Rejected(rejected)) => rejected,
         None => &[],
     };
-    ledger.returned(target.site, job.marker);
-    ledger.bury_waiting()?;
+    let returned = ledger.returned(target.site, job.marker);
+    ledger.bury_waiting(&returned)?;
     ledger.forget_later(target.site, &job.batch.forget);
     let rejected: Vec<(usize, &Rejection)> = rejected.iter().map(|(at, rejection)| (job.row_of(*at), rejection)).collect();
     for (at, rejection) in &rejected {

@@ -144,7 +144,7 @@ fn count(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now
     for (id, _, row) in rows {
         progress.swept = id.0;
         let Some(shared) = ledger.shared(table) else { break };
-        let missing = !row.is_seen(shared.roster.site(site)) && row.life.exists() && fuse::is_held(&row, site);
+        let missing = !row.is_seen(shared.roster.site(site)) && row.life.exists() && row.life_at(site).exists();
         progress.missing += u64::from(missing);
     }
     if !more {

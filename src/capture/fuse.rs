@@ -9,7 +9,6 @@ use super::net::Net;
 use crate::ledger::{FuseLimits, Ledger, Mode, Result, TableProgress};
 use crate::model::{SiteId, TableId};
 use crate::mutation;
-use crate::resolve::Row;
 
 /// How a blown fuse's reason begins, wherever it is shown.
 pub const BLOWN: &str = "the fuse has blown: ";
@@ -35,7 +34,7 @@ impl Fuse {
             let limits = ledger.shared(net.table).map(|shared| shared.fuse).unwrap_or_default();
             if net.after.is_none() && limits != FuseLimits::default() && ledger.progress(site, net.table).stopped.is_none() {
                 let (_, row) = ledger.load(net.table, &net.key)?;
-                *deleted.entry(net.table).or_default() += u64::from(is_held(&row, site));
+                *deleted.entry(net.table).or_default() += u64::from(row.life_at(site).exists());
             }
         }
         for (table, count) in deleted.into_iter().filter(|(_, count)| *count > 0) {
@@ -95,9 +94,4 @@ pub fn emptied(ledger: &Ledger, table: TableId) -> String {
 fn reason(ledger: &Ledger, table: TableId, what: &str) -> String {
     let name = ledger.shared(table).map_or("", |shared| shared.table.name.as_str());
     format!("{BLOWN}table {name}: {what}; nothing of this has gone anywhere else")
-}
-
-/// The site has the row, as far as the ledger knows.
-pub(super) fn is_held(row: &Row, site: SiteId) -> bool {
-    row.held(site).map_or(row.life, |held| held.life).exists()
 }

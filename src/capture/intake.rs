@@ -120,7 +120,6 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
                 ledger.heard(site, *marker)?;
                 report.landings += 1;
                 landing(ledger, site, &payload, &mut rows, committed_us, now_us, report)?;
-                ledger.bury_waiting()?;
             }
             Ok(_) => warn!("a transaction of another ledger was read; it is taken as an application's"),
             Err(_) => warn!("a transaction with a damaged marker was read; it is taken as an application's"),
@@ -233,7 +232,7 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
     }
     let Some(shared) = ledger.shared(table) else { return Ok(Told::Whole) };
     let view = shared.roster.site(site);
-    let absent = !row.held(site).map_or(row.life, |held| held.life).exists();
+    let absent = !row.life_at(site).exists();
     if absent && row.is_seen(view) && content.as_ref().is_some_and(|content| !view.is_whole(content)) && !mutation::without("fingerprints")
     {
         return Ok(Told::InPart);
@@ -325,7 +324,7 @@ pub(super) fn refused(
         Cell::Refused(reason) => Some((column, *reason)),
         _ => None,
     });
-    if bad.is_none() && ledger.count_quarantined(site) == 0 {
+    if bad.is_none() && !ledger.holds_any_back(site) {
         return Ok(false);
     }
     let id = match ledger.load(table, key)?.0 {
@@ -366,7 +365,7 @@ pub(super) fn record(
     now_us: i64,
     report: &mut Report,
 ) -> Result<()> {
-    if let Some(id) = id.filter(|_| !row.held(site).is_some_and(|held| held.apart)) {
+    if let Some(id) = id.filter(|_| !resolve::is_apart(&row, site)) {
         ledger.release_apart(site, id)?;
     }
     if observed.changes > 0 {
@@ -374,7 +373,7 @@ pub(super) fn record(
         if let Some(id) = id {
             let others: Vec<SiteId> = ledger.sites().iter().map(|record| record.id).collect();
             for other in others {
-                if !row.held(other).is_some_and(|held| held.apart) {
+                if !resolve::is_apart(&row, other) {
                     ledger.release(other, id)?;
                 }
             }
@@ -384,8 +383,7 @@ pub(super) fn record(
         ledger.record_conflict(table, key, conflict, now_us)?;
         report.conflicts.push(conflict.kind);
     }
-    let stands_apart = row.held(site).is_some_and(|held| held.apart);
-    let apart = observed.apart && stands_apart;
+    let apart = observed.apart && resolve::is_apart(&row, site);
     let frees = gives_up(ledger, site, table, id, &row)?;
     ledger.store(table, key, id, row, fresh)?;
     if frees && !mutation::without("goes_on") {
@@ -404,7 +402,7 @@ pub(super) fn record(
 
 /// The site's row, which is `row` now, had a value of a unique key that others may wait for, and has not any more.
 fn gives_up(ledger: &Ledger, site: SiteId, table: TableId, id: Option<RowId>, row: &Row) -> Result<bool> {
-    let Some(id) = id.filter(|_| ledger.count_quarantined(site) > 0) else { return Ok(false) };
+    let Some(id) = id.filter(|_| ledger.holds_any_back(site)) else { return Ok(false) };
     if !ledger.holds_rivals_back(site, table)? {
         return Ok(false);
     }

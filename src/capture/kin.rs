@@ -26,7 +26,7 @@ pub(super) fn kinship(ledger: &Ledger, site: SiteId, table: TableId, id: Option<
         }
     }
     let apart = resolve::is_apart(row, site);
-    let by_kinship = apart && id.is_some_and(|id| ledger.quarantined_as(site, id).is_ok_and(|kind| kind.as_deref() == Some(KIN)));
+    let by_kinship = apart && id.is_some_and(|id| ledger.quarantined_as(site, id).is_ok_and(|kind| kind == Some(QuarantineKind::Kin)));
     Ok(match belongs {
         true if !apart && !resolve::has_row(row, shared.roster.site(site)) && !mutation::without("joins") => Kinship::Joins,
         false if by_kinship && shared.references.iter().all(|(column, _)| content.get(*column) != Some(&Cell::Unchanged)) => {
@@ -35,8 +35,6 @@ pub(super) fn kinship(ledger: &Ledger, site: SiteId, table: TableId, id: Option<
         _ => Kinship::None,
     })
 }
-
-const KIN: &str = QuarantineKind::Kin.name();
 
 /// Why a row of a site's own is not shared.
 pub(super) const REASON: &str = "it belongs to a row of this site that stands apart: it is shared when that has been settled";

@@ -5,6 +5,7 @@
 
 pub mod chunk;
 mod clash;
+pub mod continuity;
 pub mod follow;
 pub mod fuse;
 pub mod health;

@@ -118,16 +118,16 @@ impl Scanner {
             let Some(chunk) = chunk::open(ledger, site, id, now_us())? else { return Ok(None) };
             let mut watch = lock(&watch);
             let closed = watch.wait_for(chunk.high);
-            let plan = (chunk.low, chunk.high, chunk.after.clone(), closed);
+            let plan = (chunk.low, chunk.high, chunk.after.clone(), closed, ledger.watermark(site));
             watch.open_chunk(chunk);
             Ok(Some(plan))
         };
-        let Some((low, high, after, closed)) = self.call(open).await? else { return Ok(false) };
-        self.control.lock().await.mark(low).await?;
+        let Some((low, high, after, closed, payload)) = self.call(open).await? else { return Ok(false) };
+        self.control.lock().await.mark(low, &payload).await?;
         let rows = reader.chunk(table, after.as_ref(), self.rows_max, self.bytes_max).await?;
         let count = rows.len();
         lock(&self.follower.watch).fill_chunk(rows, count == 0);
-        self.control.lock().await.mark(high).await?;
+        self.control.lock().await.mark(high, &payload).await?;
         if closed.await.is_err() {
             return Ok(true);
         }

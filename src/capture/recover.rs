@@ -2,9 +2,10 @@
 
 use super::Watch;
 use super::intake::{Report, record};
-use crate::ledger::{Freshness, Ledger, Mode, Result};
-use crate::model::{Dot, MarkerId, MarkerKind, Payload, Position, SiteId};
+use crate::ledger::{Freshness, Ledger, Mode, Result, RowId};
+use crate::model::{Dot, MarkerKind, Payload, Position, SiteId};
 use crate::resolve;
+use crate::sites::MarkerRow;
 
 /// The log between our position and `now_at` is gone. The markers that the site still has say what of ours it received;
 /// its tables are then compared with the ledger, and what differs is what people changed there meanwhile.
@@ -12,7 +13,7 @@ pub fn lost_log(
     ledger: &mut Ledger,
     watch: &mut Watch,
     site: SiteId,
-    markers: &[(MarkerId, MarkerKind, Vec<u8>)],
+    markers: &[MarkerRow],
     now_at: &Position,
     now_us: i64,
 ) -> Result<Report> {
@@ -45,7 +46,7 @@ pub fn restored(
     ledger: &mut Ledger,
     watch: &mut Watch,
     site: SiteId,
-    markers: &[(MarkerId, MarkerKind, Vec<u8>)],
+    markers: &[MarkerRow],
     now_at: &Position,
     now_us: i64,
 ) -> Result<()> {
@@ -57,10 +58,9 @@ pub fn restored(
 }
 
 fn begin_again(ledger: &mut Ledger, site: SiteId, mode: Mode, now_at: &Position, now_us: i64) -> Result<()> {
-    for marker in ledger.unheard(site) {
-        ledger.returned(site, marker);
-    }
+    let unheard = ledger.unheard(site);
+    let returned: Vec<RowId> = unheard.into_iter().flat_map(|marker| ledger.returned(site, marker)).collect();
     ledger.rescan(site, mode)?;
-    ledger.bury_waiting()?;
+    ledger.bury_waiting(&returned)?;
     ledger.advance(site, now_at, None, now_us)
 }

@@ -94,7 +94,7 @@ async fn show(config: &Config, number: i64, json: bool, values: bool) -> Exit {
         Ok(conflict) => conflict,
         Err(Failure::NotRunning(_)) => match stored(config).map(|ledger| history::one_conflict(&ledger, number, values)) {
             Ok(Ok(Some(conflict))) => conflict,
-            Ok(Ok(None)) => return Exit::Usage(format!("there is no conflict {number}; `rosterd conflicts` has the numbers")),
+            Ok(Ok(None)) => return Exit::Usage(history::no_such_conflict(number)),
             Ok(Err(error)) => return Exit::Unreachable(error.to_string()),
             Err(exit) => return exit,
         },

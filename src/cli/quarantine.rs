@@ -95,7 +95,7 @@ impl Quarantine {
             },
             What::Show { name, json } => match held_back(&config).await.map(|all| all.rows.into_iter().find(|row| row.name == *name)) {
                 Err(exit) => exit,
-                Ok(None) => Exit::Usage(format!("no row is held back under the name {name}; `rosterd quarantine list` has the names")),
+                Ok(None) => Exit::Usage(history::no_such_row(name)),
                 Ok(Some(row)) => {
                     match json {
                         true => print::json(&row),

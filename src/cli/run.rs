@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use rosterd::config::Config;
-use rosterd::daemon::{Daemon, Failure};
+use rosterd::daemon::{self, Daemon, Failure};
 use rosterd::ops::check::Report;
 use rosterd::ops::check_text;
 use rosterd::ops::text::Page;
@@ -22,6 +22,9 @@ pub struct Run {
     /// Log as JSON lines
     #[arg(long)]
     log_json: bool,
+    /// Once, after the ledger was lost or an old copy was put back: make a new one from what the sites have
+    #[arg(long)]
+    rebuild: bool,
 }
 
 impl Run {
@@ -43,6 +46,15 @@ impl Run {
             }
         };
         tokio::pin!(stopped);
+        if self.rebuild {
+            match daemon::begin_rebuild(&config.daemon.state_dir) {
+                Ok(aside) => {
+                    let kept = aside.map_or_else(String::new, |path| format!("; the one that was there is {}", path.display()));
+                    tracing::warn!("the ledger is made anew from what the sites have, as at a first copy{kept}");
+                }
+                Err(error) => return Exit::Unreachable(error.to_string()),
+            }
+        }
         let daemon = tokio::select! {
             () = &mut stopped => return Exit::Fine,
             started = started(config, self.log_json) => match started {

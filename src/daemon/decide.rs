@@ -25,12 +25,8 @@ impl Daemon {
     }
 }
 
-fn missing(name: &str) -> String {
-    format!("no row is held back under the name {name}; `rosterd quarantine list` has the names")
-}
-
 fn found(ledger: &Ledger, name: &str) -> ledger::Result<Result<(SiteRecord, QuarantineRecord), String>> {
-    Ok(history::named(ledger, name)?.ok_or_else(|| missing(name)))
+    Ok(history::named(ledger, name)?.ok_or_else(|| history::no_such_row(name)))
 }
 
 /// Lets a row go to its site again.
@@ -39,7 +35,7 @@ pub(super) fn retry(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<St
         Ok(found) => found,
         Err(text) => return Ok(Err(text)),
     };
-    if record.kind == QuarantineKind::Apart.name() {
+    if record.kind == QuarantineKind::Apart {
         return Ok(Err(format!(
             "the row of site {} is another person's: `rosterd quarantine resolve {name} --rekey` gives it a key of its own, \
              `rosterd quarantine discard {name}` gives it up for the merged row",
@@ -49,8 +45,7 @@ pub(super) fn retry(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<St
     if record.row.0 < 0 {
         return Ok(Err("a value at the site has no lossless form; mend it there, and the row is shared again".into()));
     }
-    ledger.release(site.id, record.row)?;
-    ledger.requeue(site.id, record.row)?;
+    ledger.let_go(site.id, record.row)?;
     Ok(Ok(format!("the row goes to site {} again; if it is refused again, it comes back to the list", site.name)))
 }
 
@@ -60,7 +55,7 @@ pub(super) fn discard(ledger: &mut Ledger, name: &str) -> ledger::Result<Result<
         Ok(found) => found,
         Err(text) => return Ok(Err(text)),
     };
-    if record.kind != QuarantineKind::Apart.name() {
+    if record.kind != QuarantineKind::Apart {
         return Ok(Err(format!(
             "there is nothing to give up at site {}: mend the cause, then `rosterd quarantine retry {name}`",
             site.name
@@ -84,10 +79,10 @@ pub(super) fn site_wins(ledger: &mut Ledger, name: &str) -> ledger::Result<Resul
         Ok(found) => found,
         Err(text) => return Ok(Err(text)),
     };
-    if record.kind != QuarantineKind::Apart.name() {
+    if record.kind != QuarantineKind::Apart {
         return Ok(Err(format!("{name} does not stand apart; `rosterd quarantine show {name}` says what can be done")));
     }
-    let Some((table, key, mut row)) = ledger.load_id(record.row)? else { return Ok(Err(missing(name))) };
+    let Some((table, key, mut row)) = ledger.load_id(record.row)? else { return Ok(Err(history::no_such_row(name))) };
     if !row.life.exists() {
         return Ok(Err(format!("the merged row is gone: change the row at site {}, and it is shared", site.name)));
     }
@@ -100,7 +95,7 @@ pub(super) fn site_wins(ledger: &mut Ledger, name: &str) -> ledger::Result<Resul
 
 fn undo(ledger: &mut Ledger, number: i64, now_us: i64) -> ledger::Result<Result<String, String>> {
     let Some(record) = ledger.conflict(number)? else {
-        return Ok(Err(format!("there is no conflict {number}; `rosterd conflicts` has the numbers")));
+        return Ok(Err(history::no_such_conflict(number)));
     };
     let (id, row) = ledger.load(record.table, &record.key)?;
     if let Some(why) = against_undo(ledger, &record, &row)? {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::session::{Failure, other};
 use super::{Daemon, Member};
+use crate::capture::continuity::{Known, Verdict, judge};
 use crate::capture::lock;
+use crate::ledger::Mode;
 use crate::model::SiteId;
 
 /// Which database each site was found to be, by this daemon.
@@ -24,9 +26,21 @@ impl Identities {
     }
 }
 
-/// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes.
-/// Neither is one database two sites. Gives the identity of another one that an operator wants to be compared.
-pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Option<String>, Failure> {
+/// How a session begins with the database that answers.
+#[derive(Default)]
+pub(super) struct Beginning {
+    /// Its tables are compared with the ledger in this mode, whatever an operator wants.
+    pub mode: Option<Mode>,
+    /// It is another database than before, and is the site from now on; its log is another one.
+    pub moved: Option<String>,
+}
+
+/// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes. Neither is one
+/// database two sites, nor an older state of one what it was.
+pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Beginning, Failure> {
+    if *daemon.outdated.borrow() {
+        return Err(other(member, LEDGER_OLDER, true));
+    }
     let identity = member.site.identity().await?;
     let id = member.id;
     if let Some(twin) = lock(&daemon.identities).claim(id, &identity)
@@ -35,18 +49,63 @@ pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Resu
         let text = format!("it is the same database as site {}; correct the url of one of the two, or take one out", twin.config.name);
         return Err(other(member, &text, true));
     }
-    let known = daemon.ledger.call(move |ledger| Ok(ledger.site(id).and_then(|site| site.identity.clone()))).await?;
-    match known {
-        Some(known) if known == identity => Ok(None),
-        Some(_) if member.wanted().is_some() => Ok(Some(identity)),
-        Some(_) => Err(other(
-            member,
-            "it is another database than before (moved, restored or replaced); if it holds the same people, `rosterd reconcile` compares it with the ledger",
-            true,
-        )),
-        None => {
+    let record = daemon.ledger.call(move |ledger| Ok(ledger.site(id).cloned())).await?;
+    let past = member.site.past(record.as_ref().and_then(|record| record.position.as_ref())).await?;
+    let found = identity.clone();
+    let judged = daemon.ledger.call(move |ledger| {
+        let record = ledger.site(id);
+        let known = Known {
+            ledger: ledger.id,
+            site: id,
+            identity: record.and_then(|record| record.identity.as_deref()),
+            marked: record.and_then(|record| record.marked),
+        };
+        Ok((judge(&known, &found, &past, |marker| ledger.is_from_later(marker)), ledger.is_rebuilt()?))
+    });
+    let (verdict, rebuilt) = judged.await?;
+    let asked = member.wanted().is_some();
+    match verdict {
+        Verdict::Same => Ok(Beginning::default()),
+        Verdict::OtherLedger if !rebuilt => Err(other(member, OTHER_LEDGER, true)),
+        Verdict::New | Verdict::OtherLedger => {
             daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
-            Ok(None)
+            Ok(Beginning::default())
+        }
+        Verdict::TookOver => {
+            tracing::warn!(site = member.config.name, "another server answers, with the same transactions in its log (a failover): it goes on by them");
+            daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
+            Ok(Beginning::default())
+        }
+        _ if asked => Ok(Beginning { mode: None, moved: Some(identity) }),
+        Verdict::Moved => {
+            tracing::warn!(
+                site = member.config.name,
+                "another database answers, with all that was known of this site (moved, or restored without loss): what people changed \
+                 there meanwhile is found by comparing"
+            );
+            Ok(Beginning { mode: Some(Mode::Gap), moved: Some(identity) })
+        }
+        Verdict::Older => {
+            tracing::warn!(
+                site = member.config.name,
+                "the database is an earlier state of this site (a backup, or a replica that had not got everything): what it lacks is \
+                 put back, and what differs is kept in the history of conflicts"
+            );
+            Ok(Beginning { mode: Some(Mode::Restored), moved: Some(identity) })
+        }
+        Verdict::Stranger => Err(other(member, STRANGER, true)),
+        Verdict::LedgerOlder => {
+            daemon.outdated.send_replace(true);
+            daemon.members.iter().filter(|other| other.id != id).for_each(|other| other.again());
+            Err(other(member, LEDGER_OLDER, true))
         }
     }
 }
+
+const STRANGER: &str = "it is another database than before, and nothing in it says that it has ever been this site; correct the url, or if it \
+     holds the same people, `rosterd reconcile` compares it with the ledger";
+const OTHER_LEDGER: &str = "another ledger's markers are in its table rosterd_marker: another rosterd serves it, or the ledger that did was lost; \
+     put that ledger back into state_dir, or `rosterd run --rebuild` makes a new one from the sites. If the database is only a copy of one that is \
+     served elsewhere, drop rosterd_marker there";
+const LEDGER_OLDER: &str = "it has had writes that this ledger knows nothing of: an old copy of the ledger was put back. Nothing is read or written, as \
+     old values would go out; put the latest ledger back, or `rosterd run --rebuild` makes a new one from the sites";

@@ -38,7 +38,7 @@ impl Operator for Daemon {
             }
             Request::Conflict { number, values } => {
                 let shown = self.ledger.call(move |ledger| history::one_conflict(ledger, number, values)).await.map_err(told)?;
-                json(&shown.ok_or_else(|| format!("there is no conflict {number}; `rosterd conflicts` has the numbers"))?)
+                json(&shown.ok_or_else(|| history::no_such_conflict(number))?)
             }
             Request::Quarantine => json(&self.ledger.call(|ledger| history::quarantine(ledger)).await.map_err(told)?),
             Request::Retry { name } => json(&self.settle(name, decide::retry).await?),

@@ -48,9 +48,9 @@ impl Daemon {
 /// The new key is `to`, or the next of the site's own class above all there are.
 fn plan(ledger: &mut Ledger, name: &str, to: Option<i64>, classes: &HashMap<String, Class>) -> ledger::Result<Result<Move, String>> {
     let Some((site, record)) = history::named(ledger, name)? else {
-        return Ok(Err(format!("no row is held back under the name {name}; `rosterd quarantine list` has the names")));
+        return Ok(Err(history::no_such_row(name)));
     };
-    if record.kind != QuarantineKind::Apart.name() {
+    if record.kind != QuarantineKind::Apart {
         return Ok(Err(format!("{name} does not stand apart: only a row that is another person's needs another key")));
     }
     let [Value::Int(old)] = record.key.0[..] else {

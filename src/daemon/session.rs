@@ -15,12 +15,13 @@ use crate::capture::health::State;
 use crate::capture::lock;
 use crate::capture::numbers::Numbers;
 use crate::capture::reconcile::{self, Scanner};
+use crate::capture::continuity::{self, Known};
 use crate::capture::{Watch, recover as lost};
 use crate::config::{AfterApply, AfterApplyPiece, SiteConfig};
 use crate::ledger::{self, Ledger, Mode};
-use crate::model::{MarkerId, MarkerKind, Position, SiteId, SiteTable, Table, TableId};
+use crate::model::{MarkerId, Position, SiteId, SiteTable, Table, TableId};
 use crate::sites::binding;
-use crate::sites::{Disposition, Error, Lane, LogMember, TableDescription, Writer};
+use crate::sites::{Disposition, Error, Lane, LogMember, MarkerRow, TableDescription, Writer};
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +81,7 @@ impl Definitions {
 }
 
 pub(super) type Control = Arc<tokio::sync::Mutex<Box<dyn Writer>>>;
-type Markers = Vec<(MarkerId, MarkerKind, Vec<u8>)>;
+type Markers = Vec<MarkerRow>;
 
 /// How long the lanes may take to finish the batches in hand when a session is ended.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
@@ -106,7 +107,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     }
     let site = &member.site;
     // Before anything is made there: it may not be the database that it was, or be another site's.
-    let moved = identify(daemon, member).await?;
+    let begins = identify(daemon, member).await?;
     let tables = bind(daemon, member, &site.describe().await?).await?;
     site.prepare(&tables).await?;
     let holder =
@@ -120,8 +121,8 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let control: Control = Arc::new(tokio::sync::Mutex::new(control));
 
     let watch = Arc::new(Mutex::new(Watch::default()));
-    if let Some(mode) = member.wanted() {
-        compare_anew(daemon, member, mode, moved, &watch, &markers).await?;
+    if let Some(mode) = member.wanted().or(begins.mode) {
+        compare_anew(daemon, member, mode, begins.moved, &watch, &markers).await?;
     }
     let from = position(daemon, member).await?;
     let (schema, name) = (marker_schema(&member.config), member.config.name.clone());
@@ -182,7 +183,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         }
     };
     let working = async {
-        fence(daemon, &watch, &control)
+        fence(daemon, member.id, &watch, &control)
             .await
             .map_err(|failure| failure.unwrap_or_else(|| other(member, "its log did not come to our watermark", false)))?;
         forget_landed(daemon, member, &markers).await?;
@@ -280,7 +281,7 @@ fn settle_definitions(
 ) -> ledger::Result<Vec<(TableId, String)>> {
     for fitting in fit {
         let table = fitting.table.id;
-        ledger.set_columns(site, table, fitting.columns.iter().map(Option::is_some).collect());
+        ledger.set_columns(site, table, fitting.shared_columns().iter().map(Option::is_some).collect());
         ledger.set_unique(site, table, fitting.shared_unique())?;
         let progress = ledger.progress(site, table);
         if progress.stopped.as_ref().is_some_and(|why| why.starts_with(DEFINITION)) {
@@ -326,7 +327,7 @@ async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position
     Ok(position)
 }
 
-/// An operator wants the site's tables compared with the ledger. Its log goes on where it was, unless it is another one by now.
+/// The site's tables are compared with the ledger, as an operator wants or as it is another database by now, with another log.
 async fn compare_anew(
     daemon: &Arc<Daemon>,
     member: &Arc<Member>,
@@ -356,7 +357,7 @@ async fn compare_anew(
     };
     daemon.ledger.call(begun).await?;
     member.satisfied();
-    tracing::info!(site = member.config.name, "its tables are compared with the ledger, as asked");
+    tracing::info!(site = member.config.name, "its tables are compared with the ledger");
     Ok(())
 }
 
@@ -389,7 +390,7 @@ async fn give_up_log(
     let recovered = daemon.ledger.call(move |ledger| {
         let mut watch = lock(&watch);
         let marked = ledger.site(id).and_then(|record| record.marked);
-        let older = marked.is_some_and(|marked| !markers.iter().any(|(marker, ..)| *marker >= marked));
+        let older = continuity::is_older(&Known { ledger: ledger.id, site: id, identity: None, marked }, &markers);
         match older {
             true => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
             false => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),

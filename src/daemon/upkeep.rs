@@ -10,7 +10,7 @@ use super::{Daemon, Member};
 use crate::capture::follow::now_us;
 use crate::capture::numbers::{self, Numbers};
 use crate::capture::{Watch, lock};
-use crate::model::SiteTable;
+use crate::model::{SiteId, SiteTable};
 use crate::sites::Cause;
 
 /// Rows of the marker table removed at once.
@@ -22,14 +22,14 @@ const HEARTBEAT_TICKS: u32 = 40;
 const FENCE: Duration = Duration::from_secs(600);
 
 /// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.
-pub(super) async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
+pub(super) async fn fence(daemon: &Arc<Daemon>, id: SiteId, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
     let waiting = watch.clone();
     let marked = daemon.ledger.call(move |ledger| {
         let marker = ledger.next_marker()?;
-        Ok((marker, lock(&waiting).wait_for(marker)))
+        Ok((marker, ledger.watermark(id), lock(&waiting).wait_for(marker)))
     });
-    let (marker, reached) = marked.await.map_err(|error| Some(error.into()))?;
-    control.lock().await.mark(marker).await.map_err(|error| Some(error.into()))?;
+    let (marker, payload, reached) = marked.await.map_err(|error| Some(error.into()))?;
+    control.lock().await.mark(marker, &payload).await.map_err(|error| Some(error.into()))?;
     match tokio::time::timeout(FENCE, reached).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(None),
@@ -51,8 +51,12 @@ pub(super) async fn upkeep(
         tokio::time::sleep(UPKEEP).await;
         ticks += 1;
         if ticks.is_multiple_of(HEARTBEAT_TICKS) {
-            let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
-            control.lock().await.mark(marker).await?;
+            let marked = daemon.ledger.call(move |ledger| {
+                ledger.set_markers_aside()?;
+                Ok((ledger.next_marker()?, ledger.watermark(id)))
+            });
+            let (marker, payload) = marked.await?;
+            control.lock().await.mark(marker, &payload).await?;
         }
         repeat(member, control).await?;
         realign(member, control, numbers).await?;

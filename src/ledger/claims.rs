@@ -73,8 +73,7 @@ impl Ledger {
                 query.query_map([id.0], |r| r.get(0).map(SiteId))?.collect::<rusqlite::Result<_>>()?
             };
             for site in held_back {
-                self.release(site, id)?;
-                self.requeue(site, id)?;
+                self.let_go(site, id)?;
             }
         }
         Ok(())
@@ -95,11 +94,7 @@ impl Ledger {
             let mut query = self.db.prepare_cached("SELECT row FROM quarantine WHERE site = ?1 AND tbl = ?2 AND kind = 'unique'")?;
             query.query_map(params![site.0, table.0], |r| r.get(0).map(RowId))?.collect::<rusqlite::Result<_>>()?
         };
-        for id in rivals {
-            self.release(site, id)?;
-            self.requeue(site, id)?;
-        }
-        Ok(())
+        rivals.into_iter().try_for_each(|id| self.let_go(site, id))
     }
 
     /// The rows with this claim.
@@ -150,16 +145,7 @@ impl Ledger {
         let keys = self.shared(table).map(|shared| spelled(&shared.unique)).unwrap_or_default();
         self.db.execute("UPDATE shared_table SET claimed = ?2 WHERE id = ?1", params![table.0, keys])?;
         self.db.execute("DELETE FROM claim WHERE tbl = ?1", [table.0])?;
-        const SLICE_ROWS: usize = 1000;
-        let mut after = i64::MIN;
-        loop {
-            let rows = self.slice(table, after, SLICE_ROWS)?;
-            let Some((last, ..)) = rows.last() else { return Ok(()) };
-            after = last.0;
-            for (id, _, row) in rows {
-                self.reclaim(table, id, &row)?;
-            }
-        }
+        self.each_row(table, |ledger, id, _, row| ledger.reclaim(table, id, &row))
     }
 
     /// The keys that the stored claims were made for, before any site has been asked.

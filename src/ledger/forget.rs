@@ -5,9 +5,6 @@ use rusqlite::params;
 use super::{Freshness, Ledger, Result};
 use crate::model::{SiteId, TableId};
 
-/// Rows gone through at once.
-const SLICE_ROWS: usize = 1000;
-
 impl Ledger {
     /// Forgets a site, in one transaction. Its number stays taken: dots of its changes name it. Tables must be bound.
     pub fn forget_site(&mut self, site: SiteId) -> Result<()> {
@@ -48,17 +45,10 @@ impl Ledger {
 
     /// Storing a row drops what it says of sites that are not in the roster; tombstones that only waited for this one go.
     fn forget_in_table(&mut self, table: TableId, site: SiteId) -> Result<()> {
-        let mut after = i64::MIN;
-        loop {
-            let rows = self.slice(table, after, SLICE_ROWS)?;
-            let Some((last, ..)) = rows.last() else { return Ok(()) };
-            after = last.0;
-            for (id, key, row) in rows {
-                if row.held(site).is_some() || !row.life.exists() {
-                    self.store(table, &key, Some(id), row, Freshness::BULK)?;
-                }
-            }
-        }
+        self.each_row(table, |ledger, id, key, row| match row.held(site).is_some() || !row.life.exists() {
+            true => ledger.store(table, &key, Some(id), row, Freshness::BULK),
+            false => Ok(()),
+        })
     }
 }
 

@@ -37,6 +37,20 @@ pub enum QuarantineKind {
 }
 
 impl QuarantineKind {
+    const ALL: [QuarantineKind; 6] = [
+        QuarantineKind::Unique,
+        QuarantineKind::Reference,
+        QuarantineKind::Data,
+        QuarantineKind::Value,
+        QuarantineKind::Apart,
+        QuarantineKind::Kin,
+    ];
+
+    fn named(name: &str) -> Result<QuarantineKind> {
+        let kind = QuarantineKind::ALL.into_iter().find(|kind| kind.name() == name);
+        kind.ok_or_else(|| Error::Damaged("a row is held back for no known reason".into()))
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             QuarantineKind::Unique => "unique",
@@ -55,7 +69,7 @@ pub struct QuarantineRecord {
     pub row: RowId,
     pub table: TableId,
     pub key: Key,
-    pub kind: String,
+    pub kind: QuarantineKind,
     pub reason: String,
     pub since_us: i64,
     pub tries: u32,
@@ -144,24 +158,26 @@ impl Ledger {
         Ok(true)
     }
 
+    /// Lets a row go to the site again, and puts it into its queue if it is still owed.
+    pub fn let_go(&mut self, site: SiteId, row: RowId) -> Result<()> {
+        self.release(site, row)?;
+        self.requeue(site, row)
+    }
+
     /// The site's row does not stand apart any more, and what belongs to it there can go on.
     pub fn release_apart(&mut self, site: SiteId, row: RowId) -> Result<()> {
-        if !self.is_quarantined(site, row) {
-            return Ok(());
-        }
         let kind = self.quarantined_as(site, row)?;
-        if matches!(kind.as_deref(), Some("apart" | "kin")) {
+        if matches!(kind, Some(QuarantineKind::Apart | QuarantineKind::Kin)) {
             self.release(site, row)?;
         }
-        if kind.as_deref() == Some("apart") { self.release_kin(site) } else { Ok(()) }
+        if kind == Some(QuarantineKind::Apart) { self.release_kin(site) } else { Ok(()) }
     }
 
     /// Merged rows that were held back from a site for one that stood apart there are looked at again.
     fn release_kin(&mut self, site: SiteId) -> Result<()> {
-        for record in self.quarantined()?.into_iter().filter(|record| record.site == site && record.kind == QuarantineKind::Kin.name()) {
+        for record in self.quarantined()?.into_iter().filter(|record| record.site == site && record.kind == QuarantineKind::Kin) {
             if self.load_id(record.row)?.is_some_and(|(_, _, row)| !crate::resolve::is_apart(&row, site)) {
-                self.release(site, record.row)?;
-                self.requeue(site, record.row)?;
+                self.let_go(site, record.row)?;
             }
         }
         Ok(())
@@ -172,7 +188,7 @@ impl Ledger {
         let Some(value) = key.0.first() else { return Ok(Vec::new()) };
         let print = fingerprint(value);
         let mut kin = Vec::new();
-        for record in self.quarantined()?.into_iter().filter(|record| record.site == site && record.kind == QuarantineKind::Kin.name()) {
+        for record in self.quarantined()?.into_iter().filter(|record| record.site == site && record.kind == QuarantineKind::Kin) {
             let Some((of, key, row)) = self.load_id(record.row)? else { continue };
             let Some(shared) = self.shared(of) else { continue };
             let columns = shared.references.iter().filter(|(_, parent)| *parent == table).map(|(column, _)| *column as u16);
@@ -186,10 +202,14 @@ impl Ledger {
         Ok(kin)
     }
 
-    /// Why a row is held back from a site, as the name of its kind.
-    pub fn quarantined_as(&self, site: SiteId, row: RowId) -> Result<Option<String>> {
+    /// Why a row is held back from a site; None: it is not.
+    pub fn quarantined_as(&self, site: SiteId, row: RowId) -> Result<Option<QuarantineKind>> {
+        if !self.is_quarantined(site, row) {
+            return Ok(None);
+        }
         let mut query = self.db.prepare_cached("SELECT kind FROM quarantine WHERE site = ?1 AND row = ?2")?;
-        Ok(query.query_row(params![site.0, row.0], |r| r.get(0)).optional()?)
+        let name: Option<String> = query.query_row(params![site.0, row.0], |r| r.get(0)).optional()?;
+        name.as_deref().map(QuarantineKind::named).transpose()
     }
 
     /// Whether the row of this key stands apart at a site.
@@ -208,7 +228,7 @@ impl Ledger {
                 row: RowId(r.get(1)?),
                 table: TableId(r.get(2)?),
                 key: Reader::new(&r.get::<_, Vec<u8>>(3)?).key()?,
-                kind: r.get(4)?,
+                kind: QuarantineKind::named(r.get_ref(4)?.as_str().unwrap_or_default())?,
                 reason: r.get(5)?,
                 since_us: r.get(6)?,
                 tries: r.get(7)?,
@@ -217,8 +237,17 @@ impl Ledger {
         Ok(out)
     }
 
+    fn held_back_from(&self, site: SiteId) -> impl Iterator<Item = &(SiteId, RowId)> {
+        self.quarantined.range((site, RowId(i64::MIN))..=(site, RowId(i64::MAX)))
+    }
+
     pub fn count_quarantined(&self, site: SiteId) -> usize {
-        self.quarantined.iter().filter(|(s, _)| *s == site).count()
+        self.held_back_from(site).count()
+    }
+
+    /// Whether any row is held back from the site.
+    pub fn holds_any_back(&self, site: SiteId) -> bool {
+        self.held_back_from(site).next().is_some()
     }
 
     /// How many of a site's rows are held back as what.
@@ -229,7 +258,7 @@ impl Ledger {
 
     pub(super) fn load_quarantined(&mut self) -> Result<()> {
         let records = self.quarantined()?;
-        let apart = records.iter().filter(|record| record.kind == QuarantineKind::Apart.name());
+        let apart = records.iter().filter(|record| record.kind == QuarantineKind::Apart);
         self.apart_in = apart.map(|record| (record.site, record.table)).collect();
         self.quarantined = records.into_iter().map(|record| (record.site, record.row)).collect();
         Ok(())

@@ -67,7 +67,7 @@ pub struct Ledger {
     under_way: HashMap<SiteId, UnderWay>,
     /// Rows of each multi-row source transaction that some site is still owed.
     transactions: HashMap<u64, BTreeSet<RowId>>,
-    quarantined: HashSet<(SiteId, RowId)>,
+    quarantined: BTreeSet<(SiteId, RowId)>,
     /// Tables of which a site has, or lately had, a row that stands apart.
     apart_in: HashSet<(SiteId, TableId)>,
     /// Number of the last change given out; rises for ever.
@@ -78,11 +78,14 @@ pub struct Ledger {
     unheard_before: HashSet<SiteId>,
     /// Tombstones that are kept for a write of ours to be heard only.
     waiting_tombstones: HashSet<RowId>,
-    /// Some of them may go.
-    may_bury: bool,
     new_claims: Vec<Claim>,
-    next_marker: i64,
-    markers_reserved: i64,
+    /// Commits are on disk when they return.
+    durable: bool,
+    last_marker: i64,
+    /// Numbers up to here are set aside for markers.
+    markers_aside: i64,
+    /// Numbers that were neither set aside by an earlier process nor given out by this one.
+    never_given: std::ops::Range<i64>,
 }
 
 impl Shared {
@@ -144,7 +147,7 @@ impl Ledger {
         let untold = |cell: &Cell| matches!(cell, Cell::Unchanged | Cell::Refused(_));
         let left_out = |name: &&str| shared.table.column(name).and_then(|column| image.get(column)).is_some_and(untold);
         if filter.columns().iter().any(left_out) && !crate::mutation::without("left_out") {
-            return row.held(site).map_or(row.life, |held| held.life).exists();
+            return row.life_at(site).exists();
         }
         self.is_shared(table, key, Some(image))
     }

@@ -1,6 +1,6 @@
 //! Opening the file: format, sites and tables, and what is told from the rows again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,9 @@ use crate::model::{MarkerId, Position, SiteId, TableId};
 /// The format that this version writes.
 pub const FORMAT: i64 = 1;
 
-const MARKERS_RESERVED_AT_ONCE: i64 = 1_000_000;
+/// Markers' numbers are the time of giving them out, in microseconds; so many are set aside beyond it. A ledger that was put back from a
+/// copy is told by sites with markers of numbers that it had not set aside.
+const MARKERS_AHEAD: i64 = 60_000_000;
 
 /// One site as the ledger knows it.
 #[derive(Clone, Debug)]
@@ -92,7 +94,9 @@ impl Ledger {
         }
         Ledger::check_format(&db)?;
         let mut ledger = Ledger::read(db, path)?;
-        ledger.reserve_markers()?;
+        ledger.last_marker = ledger.marker_clock();
+        ledger.never_given = ledger.markers_aside + 1..ledger.last_marker;
+        ledger.set_markers_aside()?;
         Ok(ledger)
     }
 
@@ -120,16 +124,17 @@ impl Ledger {
             queues: HashMap::new(),
             under_way: HashMap::new(),
             transactions: HashMap::new(),
-            quarantined: HashSet::new(),
+            quarantined: BTreeSet::new(),
             apart_in: HashSet::new(),
             order,
             heard: HashMap::new(),
             unheard_before: HashSet::new(),
             waiting_tombstones: HashSet::new(),
-            may_bury: false,
             new_claims: Vec::new(),
-            next_marker: marker,
-            markers_reserved: marker,
+            durable: true,
+            last_marker: marker,
+            markers_aside: marker,
+            never_given: 0..0,
             db,
         };
         ledger.load_sites()?;
@@ -272,13 +277,30 @@ impl Ledger {
         Ok(())
     }
 
-    pub(super) fn reserve_markers(&mut self) -> Result<()> {
-        // Also above what a lost ledger may have given out, which counted from the same clock.
-        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
-        let first = self.next_marker.max(self.markers_reserved).max(if self.path.is_some() { clock } else { 0 });
-        self.markers_reserved = first + MARKERS_RESERVED_AT_ONCE;
-        self.db.execute("UPDATE meta SET value = ?1 WHERE name = 'marker'", [self.markers_reserved])?;
-        self.next_marker = first;
+    /// The clock of markers' numbers: it rises, and stands where there is no file, as tests have to be repeatable.
+    pub(super) fn marker_clock(&self) -> i64 {
+        let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
+        self.last_marker.max(if self.path.is_some() { clock() } else { 0 })
+    }
+
+    /// Sets numbers for markers aside. Called often enough, in durable transactions, [`Ledger::next_marker`] needs none itself.
+    pub fn set_markers_aside(&mut self) -> Result<()> {
+        self.markers_aside = self.markers_aside.max(self.marker_clock() + MARKERS_AHEAD);
+        self.db.execute("UPDATE meta SET value = ?1 WHERE name = 'marker'", [self.markers_aside])?;
+        Ok(())
+    }
+
+    /// Whether a marker of this ledger's has a number that it has never given out: it was made after a copy that this ledger is.
+    pub fn is_from_later(&self, marker: MarkerId) -> bool {
+        self.never_given.contains(&marker.0)
+    }
+
+    /// Whether commits from now on are on disk when they return, or with the next durable one.
+    pub(super) fn set_durable(&mut self, durable: bool) -> Result<()> {
+        if self.durable != durable {
+            self.db.execute_batch(if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" })?;
+            self.durable = durable;
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::params;
 
 use super::{Ledger, Result, RowId};
-use crate::model::{MarkerId, SentRow, SiteId};
+use crate::model::{MarkerId, SentRow, SiteId, Watermark};
 use crate::mutation;
 
 /// The queue that a row waits in: rows of urgent tables, other live changes, and what copies and repairs owe.
@@ -127,11 +127,16 @@ impl Ledger {
 
     /// A number for one of our transactions, higher than all before.
     pub fn next_marker(&mut self) -> Result<MarkerId> {
-        if self.next_marker >= self.markers_reserved {
-            self.reserve_markers()?;
+        self.last_marker = self.marker_clock().max(self.last_marker + 1);
+        if self.last_marker > self.markers_aside {
+            self.set_markers_aside()?;
         }
-        self.next_marker += 1;
-        Ok(MarkerId(self.next_marker))
+        Ok(MarkerId(self.last_marker))
+    }
+
+    /// What a watermark at a site says of itself.
+    pub fn watermark(&self, site: SiteId) -> Vec<u8> {
+        Watermark { ledger: self.id, site }.encode()
     }
 
     /// A batch goes out.
@@ -153,11 +158,11 @@ impl Ledger {
         }
     }
 
-    /// The batch is not under way any more: its landing was captured, or it did not commit. Gives back its rows.
+    /// The batch is not under way any more: its landing was captured, or it did not commit. Gives back its rows, for
+    /// [`Ledger::bury_waiting`] unless they are stored anyhow.
     pub fn returned(&mut self, site: SiteId, marker: MarkerId) -> Vec<RowId> {
         let Some(under_way) = self.under_way.get_mut(&site) else { return Vec::new() };
         let rows = under_way.batches.remove(&marker).unwrap_or_default();
-        self.may_bury = true;
         for id in &rows {
             if under_way.rows.get(id).is_some_and(|sent| sent.marker == marker) {
                 under_way.rows.remove(id);

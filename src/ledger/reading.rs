@@ -106,6 +106,16 @@ impl Ledger {
         Ok(self.db.query_row("SELECT coalesce(max(id), 0) FROM row", [], |r| r.get(0))?)
     }
 
+    /// Whether it was made anew from the sites, in place of one that was lost.
+    pub fn is_rebuilt(&self) -> Result<bool> {
+        Ok(super::open::meta(&self.db, REBUILT)?.is_some())
+    }
+
+    pub fn set_rebuilt(&mut self) -> Result<()> {
+        self.db.execute("INSERT OR REPLACE INTO meta VALUES (?1, 1)", [REBUILT])?;
+        Ok(())
+    }
+
     /// Whether an operator has paused the site.
     pub fn is_paused(&self, site: SiteId) -> Result<bool> {
         Ok(super::open::meta(&self.db, &paused_name(site))?.is_some())
@@ -120,6 +130,8 @@ impl Ledger {
         Ok(())
     }
 }
+
+const REBUILT: &str = "rebuilt";
 
 pub(super) fn paused_name(site: SiteId) -> String {
     format!("paused {}", site.0)

@@ -28,6 +28,9 @@ impl Freshness {
 /// Source transactions that a row remembers while it is owed; past it, in a backlog, they may arrive in parts.
 const TRANSACTIONS_MAX: usize = 64;
 
+/// Rows read at once where a whole table is gone through.
+const SLICE_ROWS: usize = 1000;
+
 impl Ledger {
     /// The row's number, if the ledger has it, and its record, blank otherwise.
     pub fn load(&self, table: TableId, key: &Key) -> Result<(Option<RowId>, Row)> {
@@ -179,6 +182,19 @@ impl Ledger {
         Ok(out)
     }
 
+    /// Goes through all rows of a table; they may be changed meanwhile.
+    pub(super) fn each_row(&mut self, table: TableId, mut visit: impl FnMut(&mut Ledger, RowId, Key, Row) -> Result<()>) -> Result<()> {
+        let mut after = i64::MIN;
+        loop {
+            let rows = self.slice(table, after, SLICE_ROWS)?;
+            let Some((last, ..)) = rows.last() else { return Ok(()) };
+            after = last.0;
+            for (id, key, row) in rows {
+                visit(self, id, key, row)?;
+            }
+        }
+    }
+
     /// Looks through up to `limit` rows of `table` above `after` for tombstones that every site holds, and drops them.
     /// Gives the last row looked at; None when there are no more.
     pub fn bury(&mut self, table: TableId, after: i64, limit: usize) -> Result<Option<i64>> {
@@ -211,21 +227,23 @@ impl Ledger {
 
     /// Capture has come to where the site's log ended on connecting: what was written there before a restart has been heard.
     pub fn caught_up(&mut self, site: SiteId) -> Result<()> {
-        self.unheard_before.remove(&site);
-        self.may_bury = true;
-        self.bury_waiting()
+        if self.unheard_before.remove(&site) {
+            let waiting: Vec<RowId> = self.waiting_tombstones.iter().copied().collect();
+            self.bury_waiting(&waiting)?;
+        }
+        Ok(())
     }
 
-    /// Drops tombstones that waited for a write of ours to be heard, or to be found not committed.
-    pub fn bury_waiting(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.may_bury) {
-            return Ok(());
-        }
-        for id in std::mem::take(&mut self.waiting_tombstones) {
-            if let Some((table, key, row)) = self.load_id(id)?
+    /// Drops those of `rows` that are tombstones and waited for a write of ours only, which has been found not to be on its way any more.
+    pub fn bury_waiting(&mut self, rows: &[RowId]) -> Result<()> {
+        for id in rows {
+            if !self.waiting_tombstones.remove(id) {
+                continue;
+            }
+            if let Some((table, key, row)) = self.load_id(*id)?
                 && !row.life.exists()
             {
-                self.store(table, &key, Some(id), row, Freshness::BULK)?;
+                self.store(table, &key, Some(*id), row, Freshness::BULK)?;
             }
         }
         Ok(())
@@ -261,6 +279,7 @@ impl Ledger {
     pub fn rebuild_queues(&mut self) -> Result<()> {
         self.queues.values_mut().for_each(|queues| queues.clear());
         self.transactions.clear();
+        self.waiting_tombstones.clear();
         let mut found = Vec::new();
         {
             let mut query = self.db.prepare("SELECT id, tbl, record FROM row WHERE open = 1")?;
@@ -270,7 +289,7 @@ impl Ledger {
                 let Some(shared) = self.shared.iter().find(|shared| shared.table.id == table) else { continue };
                 let record = r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
                 let row = Row::decode(record, shared.table.columns.len())?;
-                if !row.life.exists() {
+                if !row.life.exists() && row.held.iter().all(|held| held.since == 0) {
                     self.waiting_tombstones.insert(id);
                 }
                 for transaction in &row.transactions {
@@ -314,8 +333,8 @@ mod tests {
         ledger.store(table, &key, Some(id), row(2, vec![None]), Freshness::LIVE).unwrap();
         assert!(ledger.load_id(id).unwrap().is_some(), "the insert that is under way is not told from a new row any more");
         // The batch turns out not to have been committed.
-        ledger.returned(sites[1], marker);
-        ledger.bury_waiting().unwrap();
+        let returned = ledger.returned(sites[1], marker);
+        ledger.bury_waiting(&returned).unwrap();
         assert!(ledger.load_id(id).unwrap().is_none());
 
         ledger.store(table, &key, None, row(2, vec![None]), Freshness::LIVE).unwrap();

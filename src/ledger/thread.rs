@@ -9,7 +9,13 @@ use tokio::sync::oneshot;
 use super::{Error, Ledger, Result};
 
 /// Work for the ledger: runs inside a transaction, answers after its commit.
-type Work = Box<dyn FnOnce(&mut Ledger) -> Result<Box<dyn FnOnce(Result<()>) + Send>> + Send>;
+struct Work {
+    run: Box<dyn FnOnce(&mut Ledger) -> Result<Reply> + Send>,
+    /// The commit has to be on disk before the answer.
+    durable: bool,
+}
+
+type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 
 const GROUP_MAX: usize = 64;
 
@@ -31,10 +37,20 @@ impl Handle {
     /// Runs `f` in a transaction of the ledger and waits until that is durable. Work of several callers may share the
     /// transaction: if the commit fails, or one of them, all of it is undone, and each caller gets an error.
     pub async fn call<T: Send + 'static>(&self, f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static) -> Result<T> {
+        self.ask(true, f).await
+    }
+
+    /// As [`Handle::call`], for what may be forgotten when the machine loses power, as it is found out again: it is on disk with the
+    /// next durable commit at the latest. A crash of the daemon alone forgets nothing.
+    pub async fn call_soon<T: Send + 'static>(&self, f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static) -> Result<T> {
+        self.ask(false, f).await
+    }
+
+    async fn ask<T: Send + 'static>(&self, durable: bool, f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let work: Work = Box::new(move |ledger| {
+        let run = Box::new(move |ledger: &mut Ledger| {
             let value = f(ledger);
-            let reply: Box<dyn FnOnce(Result<()>) + Send> = match value {
+            let reply: Reply = match value {
                 Ok(value) => Box::new(move |committed| {
                     let _ = answer.send(committed.map(|()| value));
                 }),
@@ -45,14 +61,14 @@ impl Handle {
             };
             Ok(reply)
         });
-        self.work.send(work).map_err(|_| Error::Ended)?;
+        self.work.send(Work { run, durable }).map_err(|_| Error::Ended)?;
         answered.await.map_err(|_| Error::Ended)?
     }
 }
 
 fn serve(mut ledger: Ledger, inbox: &mpsc::Receiver<Work>) {
     while let Ok(first) = inbox.recv() {
-        let group = std::iter::once(first).chain(inbox.try_iter()).take(GROUP_MAX);
+        let group = std::iter::once(first).chain(inbox.try_iter()).take(GROUP_MAX).collect();
         let mut replies = Vec::new();
         let outcome = run(&mut ledger, group, &mut replies);
         if let Err(error) = &outcome {
@@ -73,10 +89,11 @@ fn serve(mut ledger: Ledger, inbox: &mpsc::Receiver<Work>) {
     }
 }
 
-fn run(ledger: &mut Ledger, group: impl Iterator<Item = Work>, replies: &mut Vec<Box<dyn FnOnce(Result<()>) + Send>>) -> Result<()> {
+fn run(ledger: &mut Ledger, group: Vec<Work>, replies: &mut Vec<Reply>) -> Result<()> {
+    ledger.set_durable(group.iter().any(|work| work.durable))?;
     ledger.begin()?;
     for work in group {
-        replies.push(work(ledger)?);
+        replies.push((work.run)(ledger)?);
     }
     ledger.commit()
 }

@@ -67,6 +67,33 @@ pub struct Payload {
     pub rows: Vec<SentRow>,
 }
 
+/// Content of a watermark: whose it is, so that a copy of the site's database can be told from another database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    pub ledger: u64,
+    pub site: SiteId,
+}
+
+impl Watermark {
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.byte(FORMAT);
+        w.u64(self.ledger);
+        w.uint(self.site.0.into());
+        w.into_bytes()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Watermark, Malformed> {
+        let mut r = Reader::new(bytes);
+        if r.byte()? != FORMAT {
+            return Err(Malformed);
+        }
+        let (ledger, site) = (r.u64()?, SiteId(r.u16()?));
+        r.end()?;
+        Ok(Watermark { ledger, site })
+    }
+}
+
 const FORMAT: u8 = 1;
 
 impl Payload {

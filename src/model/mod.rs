@@ -30,7 +30,7 @@ pub use column::{Charset, ColumnType, Family, Fit, Refusal, Span, Special, ZeroD
 pub use compare::compare_types;
 pub use convert::{canonical, fit, read};
 pub use mapping::{Fill, Unnamed, ValueMap};
-pub use marker::{MarkerId, MarkerKind, Payload, SentRow, WriteKind};
+pub use marker::{MarkerId, MarkerKind, Payload, SentRow, Watermark, WriteKind};
 pub use predicate::{Comparison, Operand, Predicate};
 pub use table::{Column, ForeignKey, SharedUnique, SiteColumn, SiteTable, Table, TableId, UniqueKey, folded};
 pub use typing::{Asks, Misread};

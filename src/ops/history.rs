@@ -111,7 +111,7 @@ pub(super) fn held_back(ledger: &Ledger, record: QuarantineRecord) -> HeldBack {
         site,
         table: table_name(shared, record.table),
         key: shared.map_or_else(String::new, |table| keys::shown(table, &record.key)),
-        kind: record.kind,
+        kind: record.kind.name().into(),
         reason: record.reason,
         since_us: record.since_us,
         tries: record.tries,
@@ -124,4 +124,12 @@ pub fn named(ledger: &Ledger, name: &str) -> Result<Option<(SiteRecord, Quaranti
     let (Some(site), Ok(row)) = (ledger.site_named(site), row.parse().map(RowId)) else { return Ok(None) };
     let found = ledger.quarantined()?.into_iter().find(|record| record.site == site.id && record.row == row);
     Ok(found.map(|record| (site.clone(), record)))
+}
+
+pub fn no_such_row(name: &str) -> String {
+    format!("no row is held back under the name {name}; `rosterd quarantine list` has the names")
+}
+
+pub fn no_such_conflict(number: i64) -> String {
+    format!("there is no conflict {number}; `rosterd conflicts` has the numbers")
 }

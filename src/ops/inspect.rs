@@ -143,7 +143,7 @@ fn site_version(ledger: &Ledger, table: &Table, id: RowId, row: &Row, view: &Sit
     SiteVersion {
         site: ledger.site_name(view.id),
         holds: holds.into(),
-        life: if unsure.is_some() && held.is_none() { None } else { Some(held.map_or(row.life, |held| held.life).0) },
+        life: if unsure.is_some() && held.is_none() { None } else { Some(row.life_at(view.id).0) },
         differs,
         owed: owed(row, view, sent).map(|write| kind(write.kind).to_owned()),
         under_way: sent.is_some(),

@@ -55,6 +55,11 @@ impl Row {
         self.held.binary_search_by_key(&site, |held| held.site).ok().map(|at| &self.held[at])
     }
 
+    /// The life that a site holds, as far as the ledger knows.
+    pub fn life_at(&self, site: SiteId) -> Life {
+        self.held(site).map_or(self.life, |held| held.life)
+    }
+
     /// Whether the scan under way at a site, if any, has come by the row.
     pub fn is_seen(&self, site: &SiteView) -> bool {
         site.known.generation().is_none_or(|generation| self.held(site.id).is_some_and(|held| held.seen == generation))

@@ -130,7 +130,7 @@ fn first(
 
 /// What no site has said anything about so far is taken from this one, though its row has lost.
 fn fill_gaps(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, content: &[Cell], at_us: i64) -> Observed {
-    if !row.life.exists() || row.held(dot.site).is_some_and(|held| held.apart) {
+    if !row.life.exists() || super::is_apart(row, dot.site) {
         return Observed::default();
     }
     let gap = |(column, cell): (usize, &Cell)| if row.registers[column].is_none() { cell.clone() } else { Cell::Unchanged };
@@ -156,7 +156,7 @@ fn restored(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, cont
     let mut out = Observed::default();
     let mut lost = Vec::new();
     // Another person's row stays apart: nothing of it was ever the ledger's.
-    held.apart = content.is_some() && row.held(dot.site).is_some_and(|held| held.apart);
+    held.apart = content.is_some() && super::is_apart(row, dot.site);
     if let Some(content) = content {
         if row.life == Life::NONE {
             // It was deleted so long ago that the ledger has forgotten it.

@@ -6,7 +6,7 @@ use super::plan::Focus;
 use super::site::{Place, Row, TABLES};
 use super::world::World;
 use crate::config::{ColumnPolicy, InsertPolicy};
-use crate::ledger::RowId;
+use crate::ledger::{QuarantineKind, RowId};
 use crate::resolve::{Held, InitialPolicy, claimed};
 
 impl World {
@@ -16,8 +16,8 @@ impl World {
         let site = self.workers[n].id;
         let held_back = id.and_then(|id| self.ledger.quarantined_as(site, id).unwrap());
         let own = |column: usize| here.is_some_and(|row| self.history.values.get(&row[column]).is_some_and(|made| made.site == n));
-        match (self.plan.focus, held_back.as_deref()) {
-            (Focus::Unique { rename }, Some("unique")) => {
+        match (self.plan.focus, held_back) {
+            (Focus::Unique { rename }, Some(QuarantineKind::Unique)) => {
                 assert!(!rename, "{place:?} is held back from site {n}, though one of two is called otherwise");
                 let value = merged.map(|row| row[0]);
                 let in_the_way =
@@ -29,11 +29,11 @@ impl World {
             (Focus::KeptColumn, _) if n > 0 => Some(if own(1) { vec![1] } else { Vec::new() }),
             (Focus::Filter, held_back) => {
                 let private = here.is_some_and(|row| !self.plan.shares(place, row));
-                assert!(held_back != Some("data") || private, "{place:?} is held back from site {n}, and nothing is in its way");
+                assert!(held_back != Some(QuarantineKind::Data) || private, "{place:?} is held back from site {n}, and nothing is in its way");
                 assert!(!private || merged.is_none() || held_back.is_some(), "{place:?} of site {n} is its own, and is shared: {here:?}");
                 (!private).then(Vec::new)
             }
-            (Focus::Kin, Some("kin")) => {
+            (Focus::Kin, Some(QuarantineKind::Kin)) => {
                 let parent = merged.map(|row| (TABLES[0].0, row[0]));
                 assert!(parent.is_some_and(|parent| self.apart().contains(&(n, parent))), "{place:?} is held back for nobody");
                 None
@@ -64,7 +64,7 @@ impl World {
             let home = usize::from(register.dot.site.0) - 1;
             let stands = |n: usize| self.sites[n].rows.get(&place).is_some_and(|here| here[0] == value[0]);
             // A write of ours may have gone over it at its home before it was captured, and another row have taken its value since.
-            let waits = self.ledger.quarantined_as(register.dot.site, id).unwrap().as_deref() == Some("unique");
+            let waits = self.ledger.quarantined_as(register.dot.site, id).unwrap() == Some(QuarantineKind::Unique);
             assert!(waits || (0..self.sites.len()).any(stands), "{place:?} is nowhere, not even at its home {home}");
         }
         for site in &self.sites {

@@ -373,12 +373,12 @@ impl World {
                     ledger.committed(site, marker);
                     continue;
                 }
-                for id in ledger.returned(site, marker) {
-                    ledger.requeue(site, id)?;
-                }
+                let returned = ledger.returned(site, marker);
+                ledger.bury_waiting(&returned)?;
+                returned.into_iter().try_for_each(|id| ledger.requeue(site, id))?;
                 ledger.heard(site, marker)?;
             }
-            ledger.bury_waiting()
+            Ok(())
         });
     }
 

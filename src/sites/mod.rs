@@ -57,6 +57,9 @@ pub trait Site: Send + Sync {
     /// The statements that an administrator runs once so that rosterd's account can do its work.
     fn grants(&self, tables: &[Arc<SiteTable>]) -> Vec<String>;
 
+    /// What the database tells of its own past, without anything being made there. `from`: where capture would go on.
+    async fn past(&self, from: Option<&Position>) -> Result<Past>;
+
     /// Makes what is missing of ours: marker table, publication and slot, changelog and triggers. Idempotent.
     async fn prepare(&self, tables: &[Arc<SiteTable>]) -> Result<()>;
 
@@ -81,6 +84,39 @@ pub trait Site: Send + Sync {
 
     /// Runs statements in one transaction on a connection of their own, as an application would: all of them, or none.
     async fn transact(&self, statements: &[String]) -> Result<()>;
+}
+
+/// A row of the marker table.
+pub type MarkerRow = (MarkerId, MarkerKind, Vec<u8>);
+
+/// What a database tells of its own past.
+#[derive(Debug)]
+pub struct Past {
+    /// Empty where there is no marker table.
+    pub markers: Vec<MarkerRow>,
+    pub log: Thread,
+}
+
+/// Whether a site's log goes on from where capture stopped.
+#[derive(Debug)]
+pub enum Thread {
+    /// The names of transactions (GTIDs) prove it, whatever server it is by now.
+    Proven,
+    /// Nothing speaks against it; a place in another server's log could look the same.
+    Plausible,
+    /// It does not, and this is why.
+    Lost(Error),
+}
+
+impl Thread {
+    /// Of an attempt to find the place: a lost log is an answer, anything else is an error.
+    fn of(found: Result<()>, otherwise: Thread) -> Result<Thread> {
+        match found {
+            Ok(()) => Ok(otherwise),
+            Err(error) if error.cause == Cause::LogLost => Ok(Thread::Lost(error)),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// One site's part in a shared log reader.
@@ -189,8 +225,8 @@ pub trait Writer: Send {
     /// cause is `Disconnected` leaves the outcome unknown: find it out with `settle` on a new connection.
     async fn apply(&mut self, batch: &Batch) -> Result<Outcome>;
 
-    /// Writes and commits a row of the marker table that the log will show as a watermark.
-    async fn mark(&mut self, marker: MarkerId) -> Result<()>;
+    /// Writes and commits a row of the marker table that the log will show as a watermark. `payload`: an encoded [`crate::model::Watermark`].
+    async fn mark(&mut self, marker: MarkerId, payload: &[u8]) -> Result<()>;
 
     /// Whether the batch of that number has committed. Afterwards it can't commit any more: its number is taken
     /// by a tombstone if it was free (waiting for a transaction in progress to end).
@@ -200,7 +236,7 @@ pub trait Writer: Send {
     async fn forget(&mut self, markers: &[MarkerId]) -> Result<()>;
 
     /// All rows of the marker table, in order.
-    async fn markers(&mut self) -> Result<Vec<(MarkerId, MarkerKind, Vec<u8>)>>;
+    async fn markers(&mut self) -> Result<Vec<MarkerRow>>;
 
     /// Runs after-apply statements in a transaction of their own, without a marker.
     async fn run(&mut self, statements: &[Statement]) -> Result<Vec<(usize, String)>>;

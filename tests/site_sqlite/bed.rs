@@ -191,7 +191,7 @@ impl Log {
 
     /// Everything up to a watermark that is written now.
     pub async fn up_to(&mut self, bed: &Bed, writer: &mut Box<dyn Writer>, marker: i64) -> Vec<LogItem> {
-        writer.mark(MarkerId(marker)).await.unwrap();
+        writer.mark(MarkerId(marker), b"").await.unwrap();
         let mut items = Vec::new();
         loop {
             let item = self.next().await.unwrap();

@@ -75,7 +75,7 @@ impl Service {
         let site = |id| self.daemon.members.iter().find(|member| member.id == id).map_or("?", |member| member.config.name.as_str());
         Ok(records
             .iter()
-            .map(|record| format!("a row is held back from {}: {} ({})", site(record.site), record.reason, record.kind))
+            .map(|record| format!("a row is held back from {}: {} ({})", site(record.site), record.reason, record.kind.name()))
             .collect())
     }
 

@@ -6,6 +6,7 @@ mod convert;
 mod json;
 mod predicate;
 mod samples;
+mod table;
 
 /// xorshift64*, seeded: enough for tests.
 pub struct Random(u64);

@@ -24,7 +24,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::connect::{Flavor, Server, Session, quoted};
-use super::{ChunkReader, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Result, Site, TableDescription, Writer};
+use super::{
+    ChunkReader, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site, TableDescription, Thread, Writer,
+};
 use crate::config::{self, Endpoint, Prefix};
 use crate::model::{Class, Position, SiteId, SiteTable};
 
@@ -126,12 +128,22 @@ impl Site for MySqlSite {
         grants::grants(&self.server, tables)
     }
 
+    async fn past(&self, from: Option<&Position>) -> Result<Past> {
+        let mut session = self.session().await?;
+        let markers = if self.has_markers(&mut session).await { writer::markers(&mut session).await? } else { Vec::new() };
+        let Some(from) = from else { return Ok(Past { markers, log: Thread::Plausible }) };
+        let proven = match log::parse(&session.server, session.flavor, from) {
+            Ok(set) => log::prove(&mut session, &set).await,
+            Err(error) => Err(error),
+        };
+        Ok(Past { markers, log: Thread::of(proven, Thread::Proven)? })
+    }
+
     async fn prepare(&self, _tables: &[Arc<SiteTable>]) -> Result<()> {
         let sql = format!("CREATE TABLE IF NOT EXISTS {} {MARKER_COLUMNS}", self.marker());
         let mut session = self.session().await?;
         // Without it the log of each start would hold the statement.
-        let there = session.ask(format!("SELECT COUNT(*) FROM {} WHERE 1 = 0", self.marker())).await;
-        if there.is_none() {
+        if !self.has_markers(&mut session).await {
             session.run("make the marker table", sql).await?;
         }
         Ok(())
@@ -177,6 +189,10 @@ const MARKER_COLUMNS: &str =
     "(id BIGINT NOT NULL PRIMARY KEY, kind CHAR(1) CHARACTER SET ascii NOT NULL, payload LONGBLOB NOT NULL) ENGINE=InnoDB";
 
 impl MySqlSite {
+    async fn has_markers(&self, session: &mut Session) -> bool {
+        session.ask(format!("SELECT COUNT(*) FROM {} WHERE 1 = 0", self.marker())).await.is_some()
+    }
+
     fn marker(&self) -> String {
         format!("{}.{}", quoted(&self.server.database), quoted(MARKER_TABLE))
     }

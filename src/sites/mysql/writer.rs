@@ -12,7 +12,7 @@ use super::errors::{cause, rejection};
 use super::steps::{Sql, Step, steps};
 use super::values::{push_literal, text_literal};
 use crate::model::{MarkerId, MarkerKind, Value};
-use crate::sites::{Batch, Cause, Error, Lane, MARKER_TABLE, Outcome, Piece, Rejection, Result, Statement};
+use crate::sites::{Batch, Cause, Error, Lane, MARKER_TABLE, MarkerRow, Outcome, Piece, Rejection, Result, Statement};
 
 /// A batch is given up when so many rows have been refused: it is rolled back in any case.
 const CULPRITS_MAX: usize = 64;
@@ -360,8 +360,8 @@ impl crate::sites::Writer for Writer {
         }
     }
 
-    async fn mark(&mut self, marker: MarkerId) -> Result<()> {
-        self.once("write a watermark", &marker_insert(marker, MarkerKind::Watermark, b"")).await
+    async fn mark(&mut self, marker: MarkerId, payload: &[u8]) -> Result<()> {
+        self.once("write a watermark", &marker_insert(marker, MarkerKind::Watermark, payload)).await
     }
 
     async fn settle(&mut self, marker: MarkerId) -> Result<bool> {
@@ -387,11 +387,9 @@ impl crate::sites::Writer for Writer {
         Ok(())
     }
 
-    async fn markers(&mut self) -> Result<Vec<(MarkerId, MarkerKind, Vec<u8>)>> {
+    async fn markers(&mut self) -> Result<Vec<MarkerRow>> {
         self.usable()?;
-        let sql = format!("SELECT id, kind, payload FROM {MARKER_TABLE} WHERE id >= 0 ORDER BY id");
-        let rows = self.session.rows("read the marker table", sql).await?;
-        Ok(rows.into_iter().filter_map(marker_row).collect())
+        markers(&mut self.session).await
     }
 
     async fn run(&mut self, statements: &[Statement]) -> Result<Vec<(usize, String)>> {
@@ -410,7 +408,14 @@ impl crate::sites::Writer for Writer {
     }
 }
 
-fn marker_row(mut row: Row) -> Option<(MarkerId, MarkerKind, Vec<u8>)> {
+/// All rows of the marker table, the notes of who holds the locks left out.
+pub(super) async fn markers(session: &mut Session) -> Result<Vec<MarkerRow>> {
+    let sql = format!("SELECT id, kind, payload FROM {MARKER_TABLE} WHERE id >= 0 ORDER BY id");
+    let rows = session.rows("read the marker table", sql).await?;
+    Ok(rows.into_iter().filter_map(marker_row).collect())
+}
+
+fn marker_row(mut row: Row) -> Option<MarkerRow> {
     let id = text(&mut row, 0)?.parse().ok()?;
     let kind = MarkerKind::from_letter(&text(&mut row, 1)?)?;
     match row.take::<Wire, _>(2)? {

@@ -50,10 +50,8 @@ pub(super) async fn open(connector: &Connector, id: SiteId, members: Vec<LogMemb
         return Err(Error::new(Cause::Unsupported, site, "a replication slot serves one site only"));
     };
     let slot = own_name(site);
-    let from = Lsn::parse(&member.from.0)
-        .ok_or_else(|| Error::new(Cause::LogLost, site, format!("`{}` is not a position in PostgreSQL's log", member.from)))?;
     let client = connector.client().await?;
-    check_slot(connector, &client, &slot, from).await?;
+    let from = prove(connector, &client, &member.from).await?;
     let declared = declared(connector, &client, &member.tables).await?;
     let session = start(connector, &slot, from).await?;
 
@@ -118,6 +116,15 @@ async fn start(connector: &Connector, slot: &str, from: Lsn) -> Result<Replicati
             Err(error) => return Err(lost_in_stream(error)),
         }
     }
+}
+
+/// Whether the site's slot still has everything from a position on; gives that.
+pub(super) async fn prove(connector: &Connector, client: &Client, from: &Position) -> Result<Lsn> {
+    let site = &connector.site;
+    let lsn = Lsn::parse(&from.0)
+        .ok_or_else(|| Error::new(Cause::LogLost, site, format!("`{from}` is not a position in PostgreSQL's log")))?;
+    check_slot(connector, client, &own_name(site), lsn).await?;
+    Ok(lsn)
 }
 
 /// Whether the slot still has everything from `from` on.

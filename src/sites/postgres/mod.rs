@@ -25,7 +25,9 @@ use async_trait::async_trait;
 use self::connect::Connector;
 use self::errors::from_driver;
 use self::replication::Replication;
-use super::{ChunkReader, Error, Finding, Lane, LogMember, LogReader, Numbering, Result, Site, TableDescription, Writer};
+use super::{
+    ChunkReader, Error, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site, TableDescription, Thread, Writer,
+};
 use crate::config;
 use crate::model::{Class, Position, SiteId, SiteTable};
 
@@ -119,6 +121,20 @@ impl Site for Postgres {
 
     fn grants(&self, tables: &[Arc<SiteTable>]) -> Vec<String> {
         probe::grants(&self.connector, tables)
+    }
+
+    async fn past(&self, from: Option<&Position>) -> Result<Past> {
+        let client = self.connector.client().await?;
+        let schema = &self.connector.server.schema;
+        let marker = connect::qualified(schema, MARKER_TABLE);
+        let there = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&marker]).await;
+        let there: bool = there.map_err(|error| from_driver(self.name(), "looking for the marker table", error))?.get(0);
+        let markers = if there { writer::markers(&client, self.name(), schema).await? } else { Vec::new() };
+        let log = match from {
+            Some(from) => Thread::of(log::prove(&self.connector, &client, from).await.map(drop), Thread::Plausible)?,
+            None => Thread::Plausible,
+        };
+        Ok(Past { markers, log })
     }
 
     async fn prepare(&self, tables: &[Arc<SiteTable>]) -> Result<()> {

@@ -14,7 +14,7 @@ use super::pipeline::{Bound, Failed, guarded, pipelined};
 use super::sequences;
 use super::statements::{self, Sql};
 use crate::model::{MarkerId, MarkerKind, SiteTable, WriteKind};
-use crate::sites::{Batch, Cause, Error, Finding, Lane, MARKER_TABLE, Outcome, Rejection, Result, RowWrite, Statement, Writer};
+use crate::sites::{Batch, Cause, Error, Finding, Lane, MARKER_TABLE, MarkerRow, Outcome, Rejection, Result, RowWrite, Statement, Writer};
 
 const PREPARED_MAX: usize = 1000;
 /// Each row found costs a round trip: the rest of a thoroughly bad batch is found in further attempts.
@@ -329,6 +329,14 @@ enum Pass {
     Failed,
 }
 
+/// All rows of the marker table, the notes of who holds the locks left out.
+pub(super) async fn markers(client: &Client, site: &str, schema: &str) -> Result<Vec<MarkerRow>> {
+    let sql = format!("SELECT id, kind::text, payload FROM {} ORDER BY id", qualified(schema, MARKER_TABLE));
+    let rows = client.query(&sql, &[]).await.map_err(|error| from_driver(site, "reading the markers", error))?;
+    let marker = |row: &tokio_postgres::Row| Some((MarkerId(row.get(0)), MarkerKind::from_letter(row.get(1))?, row.get(2)));
+    Ok(rows.iter().filter_map(marker).collect())
+}
+
 #[async_trait]
 impl Writer for PostgresWriter {
     async fn apply(&mut self, batch: &Batch) -> Result<Outcome> {
@@ -340,9 +348,9 @@ impl Writer for PostgresWriter {
         result
     }
 
-    async fn mark(&mut self, marker: MarkerId) -> Result<()> {
+    async fn mark(&mut self, marker: MarkerId, payload: &[u8]) -> Result<()> {
         self.clean().await?;
-        let mut sql = statements::marker(&self.schema, marker, MarkerKind::Watermark.letter(), &[]);
+        let mut sql = statements::marker(&self.schema, marker, MarkerKind::Watermark.letter(), payload);
         sql.text.push_str(" ON CONFLICT (id) DO UPDATE SET payload = excluded.payload WHERE rosterd_marker.kind = 'w'");
         match self.execute("writing a watermark", sql).await? {
             0 => Err(Error::new(Cause::Protocol, &self.site, format!("the number of watermark {} is taken", marker.0))),
@@ -367,12 +375,9 @@ impl Writer for PostgresWriter {
         self.execute("removing markers", statements::forget(&self.schema, markers)).await.map(drop)
     }
 
-    async fn markers(&mut self) -> Result<Vec<(MarkerId, MarkerKind, Vec<u8>)>> {
+    async fn markers(&mut self) -> Result<Vec<MarkerRow>> {
         self.clean().await?;
-        let sql = format!("SELECT id, kind::text, payload FROM {} ORDER BY id", qualified(&self.schema, MARKER_TABLE));
-        let rows = self.client.query(&sql, &[]).await.map_err(|error| self.driver("reading the markers", error))?;
-        let marker = |row: &tokio_postgres::Row| Some((MarkerId(row.get(0)), MarkerKind::from_letter(row.get(1))?, row.get(2)));
-        Ok(rows.iter().filter_map(marker).collect())
+        markers(&self.client, &self.site, &self.schema).await
     }
 
     async fn run(&mut self, statements: &[Statement]) -> Result<Vec<(usize, String)>> {

@@ -295,6 +295,6 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | SchemaChanged))
 }
 
-fn lost(site: &str, reason: &str) -> Error {
+pub(super) fn lost(site: &str, reason: &str) -> Error {
     Error::new(Cause::LogLost, site, reason).advice("the site's tables are compared with the ledger; nothing has to be done")
 }

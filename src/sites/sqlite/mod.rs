@@ -23,7 +23,10 @@ use async_trait::async_trait;
 use rusqlite::TransactionBehavior;
 
 use self::connect::{LaneLock, Place, blocking};
-use super::{Cause, ChunkReader, Error, Finding, Lane, LogMember, LogReader, Numbering, Result, Site, TableDescription, Writer};
+use super::{
+    Cause, ChunkReader, Error, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site, TableDescription, Thread,
+    Writer,
+};
 use crate::config::{Daemon, Endpoint, SiteConfig};
 use crate::model::{Class, Position, SiteId, SiteTable};
 
@@ -99,6 +102,11 @@ impl Site for SqliteSite {
         probe::grants(&self.place)
     }
 
+    async fn past(&self, from: Option<&Position>) -> Result<Past> {
+        let from = from.cloned();
+        self.with(move |place| past(place, from.as_ref())).await
+    }
+
     async fn prepare(&self, tables: &[Arc<SiteTable>]) -> Result<()> {
         let tables = tables.to_vec();
         self.with(move |place| prepare(place, &tables)).await
@@ -149,6 +157,19 @@ impl Site for SqliteSite {
         })
         .await
     }
+}
+
+fn past(place: &Place, from: Option<&Position>) -> Result<Past> {
+    let failed = |error| place.error("looking at what was there before", &error);
+    let db = place.open_to_read()?;
+    let there = db.table_exists(None, MARKER_TABLE).map_err(failed)?;
+    let markers = if there { writer::markers(&db, place)? } else { Vec::new() };
+    let gone = match from.map(window::Place::parse) {
+        None => None,
+        Some(None) => Some("the position in the ledger is not one of a changelog"),
+        Some(Some(at)) => at.lost(&db).map_err(failed)?,
+    };
+    Ok(Past { markers, log: gone.map_or(Thread::Plausible, |reason| Thread::Lost(log::lost(&place.site, reason))) })
 }
 
 /// Makes changelog, marker table and triggers, in one transaction; takes no write lock when all is there.

@@ -21,7 +21,7 @@ use super::triggers::{mark, mark_sql};
 use super::uncaptured::Uncaptured;
 use super::values::{Raw, encode};
 use crate::model::{ColumnType, MarkerId, MarkerKind, WriteKind};
-use crate::sites::{Batch, Cause, Error, Lane, Outcome, Piece, Rejection, Result, Statement, Writer};
+use crate::sites::{Batch, Cause, Error, Lane, MarkerRow, Outcome, Piece, Rejection, Result, Statement, Writer};
 
 pub struct SqliteWriter {
     place: Place,
@@ -73,10 +73,11 @@ impl Writer for SqliteWriter {
         self.with(move |inner| inner.apply(&batch)).await
     }
 
-    async fn mark(&mut self, marker: MarkerId) -> Result<()> {
+    async fn mark(&mut self, marker: MarkerId, payload: &[u8]) -> Result<()> {
+        let payload = payload.to_vec();
         self.with(move |inner| {
             inner.transaction("writing a watermark", |tx| {
-                insert_marker(tx, marker, MarkerKind::Watermark, &[])?;
+                insert_marker(tx, marker, MarkerKind::Watermark, &payload)?;
                 tx.prepare_cached(&mark_sql())?.execute(params![mark::WATERMARK, marker.0])?;
                 Ok(())
             })
@@ -103,19 +104,8 @@ impl Writer for SqliteWriter {
         self.with(move |inner| inner.transaction("forgetting markers", |tx| forget(tx, &markers))).await
     }
 
-    async fn markers(&mut self) -> Result<Vec<(MarkerId, MarkerKind, Vec<u8>)>> {
-        self.with(|inner| {
-            let read = || {
-                let mut list = inner.db.prepare_cached("SELECT id, kind, payload FROM rosterd_marker ORDER BY id")?;
-                let rows = list.query_map([], |row| Ok((MarkerId(row.get(0)?), row.get::<_, String>(1)?, row.get(2)?)))?;
-                rows.collect::<rusqlite::Result<Vec<_>>>()
-            };
-            let rows = read().map_err(|e| inner.place.error("reading the markers", &e))?;
-            let unknown =
-                || Error::new(Cause::Protocol, &inner.place.site, "the marker table holds a kind that this version does not know");
-            rows.into_iter().map(|(id, kind, payload)| Ok((id, MarkerKind::from_letter(&kind).ok_or_else(unknown)?, payload))).collect()
-        })
-        .await
+    async fn markers(&mut self) -> Result<Vec<MarkerRow>> {
+        self.with(|inner| markers(&inner.db, &inner.place)).await
     }
 
     async fn run(&mut self, statements: &[Statement]) -> Result<Vec<(usize, String)>> {
@@ -188,6 +178,18 @@ impl Inner {
 fn taken(place: &Place, marker: MarkerId) -> Error {
     Error::new(Cause::Protocol, &place.site, format!("the number of batch {} is taken: it was settled as not committed", marker.0))
         .advice("the batch is sent again under a new number")
+}
+
+/// All rows of the marker table.
+pub(super) fn markers(db: &Connection, place: &Place) -> Result<Vec<MarkerRow>> {
+    let read = || {
+        let mut list = db.prepare_cached("SELECT id, kind, payload FROM rosterd_marker ORDER BY id")?;
+        let rows = list.query_map([], |row| Ok((MarkerId(row.get(0)?), row.get::<_, String>(1)?, row.get(2)?)))?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let rows = read().map_err(|e| place.error("reading the markers", &e))?;
+    let unknown = || Error::new(Cause::Protocol, &place.site, "the marker table holds a kind that this version does not know");
+    rows.into_iter().map(|(id, kind, payload)| Ok((id, MarkerKind::from_letter(&kind).ok_or_else(unknown)?, payload))).collect()
 }
 
 fn insert_marker(tx: &Transaction<'_>, marker: MarkerId, kind: MarkerKind, payload: &[u8]) -> rusqlite::Result<()> {
