@@ -36,7 +36,8 @@ pub enum Verdict {
 
 /// `found`: the identity of the database that answers. `is_from_later`: whether this ledger can't have made a marker of its own.
 pub fn judge(known: &Known, found: &str, past: &Past, is_from_later: impl Fn(MarkerId) -> bool) -> Verdict {
-    let ours = |row: &&MarkerRow| maker(row).is_some_and(|(ledger, site)| ledger == known.ledger && site.is_none_or(|site| site == known.site));
+    let ours =
+        |row: &&MarkerRow| maker(row).is_some_and(|(ledger, site)| ledger == known.ledger && site.is_none_or(|site| site == known.site));
     let others = |row: &&MarkerRow| maker(row).is_some_and(|(ledger, _)| ledger != known.ledger);
     if past.markers.iter().filter(ours).any(|(marker, ..)| is_from_later(*marker)) {
         return Verdict::LedgerOlder;
@@ -47,9 +48,8 @@ pub fn judge(known: &Known, found: &str, past: &Past, is_from_later: impl Fn(Mar
     let has_all = !is_older(known, &past.markers);
     let was_here = past.markers.iter().any(|row| ours(&row) && row.1 == MarkerKind::Watermark);
     match (identity == found, &past.log) {
-        (true, Thread::Proven) => Verdict::Same,
-        // What is read on from the place in the log would leave a gap.
-        (true, Thread::Plausible) if !has_all => Verdict::Older,
+        // Its log may go on all the same: a server that was put back gives names and places out again that it had given out before.
+        (true, _) if !has_all => Verdict::Older,
         (true, _) => Verdict::Same,
         (false, Thread::Proven) if was_here && has_all => Verdict::TookOver,
         (false, _) if was_here && has_all && known.marked.is_some() => Verdict::Moved,
@@ -100,14 +100,14 @@ mod tests {
         assert_eq!(judged("a", Thread::Proven, &marked), Verdict::Same);
         assert_eq!(judged("a", Thread::Plausible, &marked), Verdict::Same);
         assert_eq!(judged("a", lost(), &marked), Verdict::Same);
-        // Somebody emptied the marker table; the names of transactions prove that nothing else is missing.
-        assert_eq!(judged("a", Thread::Proven, &[]), Verdict::Same);
     }
 
     #[test]
     fn a_backup_lacks_the_last_watermark() {
         let marked = [watermark(10, 7, HERE)];
         assert_eq!(judged("a", Thread::Plausible, &marked), Verdict::Older);
+        assert_eq!(judged("a", Thread::Proven, &marked), Verdict::Older);
+        assert_eq!(judged("a", lost(), &[]), Verdict::Older);
         assert_eq!(judged("b", lost(), &marked), Verdict::Older);
         assert_eq!(judged("b", Thread::Proven, &marked), Verdict::Older);
         assert_eq!(judged("a", Thread::Plausible, &[watermark(20, 8, HERE)]), Verdict::Older);

@@ -42,14 +42,7 @@ pub fn lost_log(
 }
 
 /// The site came back from a backup: what it holds is older than the ledger, which wins.
-pub fn restored(
-    ledger: &mut Ledger,
-    watch: &mut Watch,
-    site: SiteId,
-    markers: &[MarkerRow],
-    now_at: &Position,
-    now_us: i64,
-) -> Result<()> {
+pub fn restored(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, markers: &[MarkerRow], now_at: &Position, now_us: i64) -> Result<()> {
     watch.abandon_chunk();
     for (marker, ..) in markers {
         ledger.heard(site, *marker)?;

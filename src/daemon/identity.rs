@@ -72,7 +72,10 @@ pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Resu
             Ok(Beginning::default())
         }
         Verdict::TookOver => {
-            tracing::warn!(site = member.config.name, "another server answers, with the same transactions in its log (a failover): it goes on by them");
+            tracing::warn!(
+                site = member.config.name,
+                "another server answers, with the same transactions in its log (a failover): it goes on by them"
+            );
             daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
             Ok(Beginning::default())
         }

@@ -84,8 +84,10 @@ pub struct Ledger {
     last_marker: i64,
     /// Numbers up to here are set aside for markers.
     markers_aside: i64,
-    /// Numbers that were neither set aside by an earlier process nor given out by this one.
-    never_given: std::ops::Range<i64>,
+    /// Those that were when the ledger was opened.
+    markers_aside_before: i64,
+    /// Numbers from here to `last_marker` have been given out since.
+    first_marker: i64,
 }
 
 impl Shared {

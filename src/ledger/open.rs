@@ -95,7 +95,7 @@ impl Ledger {
         Ledger::check_format(&db)?;
         let mut ledger = Ledger::read(db, path)?;
         ledger.last_marker = ledger.marker_clock();
-        ledger.never_given = ledger.markers_aside + 1..ledger.last_marker;
+        ledger.first_marker = ledger.last_marker;
         ledger.set_markers_aside()?;
         Ok(ledger)
     }
@@ -134,7 +134,8 @@ impl Ledger {
             durable: true,
             last_marker: marker,
             markers_aside: marker,
-            never_given: 0..0,
+            markers_aside_before: marker,
+            first_marker: marker,
             db,
         };
         ledger.load_sites()?;
@@ -292,7 +293,7 @@ impl Ledger {
 
     /// Whether a marker of this ledger's has a number that it has never given out: it was made after a copy that this ledger is.
     pub fn is_from_later(&self, marker: MarkerId) -> bool {
-        self.never_given.contains(&marker.0)
+        marker.0 > self.markers_aside_before && !(self.first_marker..=self.last_marker).contains(&marker.0)
     }
 
     /// Whether commits from now on are on disk when they return, or with the next durable one.

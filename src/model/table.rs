@@ -105,7 +105,8 @@ pub fn folded(text: &str) -> String {
 impl SiteTable {
     /// The site's unique keys whose columns are all shared, its own key excepted.
     pub fn shared_unique(&self) -> Vec<SharedUnique> {
-        let number = |name: &String| self.shared_columns().iter().position(|column| column.as_ref().is_some_and(|column| column.name == *name));
+        let number =
+            |name: &String| self.shared_columns().iter().position(|column| column.as_ref().is_some_and(|column| column.name == *name));
         let chars = |column: &usize| match self.columns[*column].as_ref()?.ty {
             ColumnType::Char { chars, .. } => Some(Some(chars as usize)),
             ColumnType::Text { chars_max, .. } => Some(chars_max.map(|chars| chars as usize)),

@@ -29,7 +29,10 @@ impl World {
             (Focus::KeptColumn, _) if n > 0 => Some(if own(1) { vec![1] } else { Vec::new() }),
             (Focus::Filter, held_back) => {
                 let private = here.is_some_and(|row| !self.plan.shares(place, row));
-                assert!(held_back != Some(QuarantineKind::Data) || private, "{place:?} is held back from site {n}, and nothing is in its way");
+                assert!(
+                    held_back != Some(QuarantineKind::Data) || private,
+                    "{place:?} is held back from site {n}, and nothing is in its way"
+                );
                 assert!(!private || merged.is_none() || held_back.is_some(), "{place:?} of site {n} is its own, and is shared: {here:?}");
                 (!private).then(Vec::new)
             }

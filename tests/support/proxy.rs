@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub struct Proxy {
     address: SocketAddr,
+    leads_to: Arc<AtomicU16>,
     connections: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -16,10 +18,12 @@ impl Proxy {
         let address = listener.local_addr().expect("it listens");
         let connections: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
         let open = connections.clone();
+        let leads_to = Arc::new(AtomicU16::new(port));
+        let to = leads_to.clone();
         // Ends with the test's process; it holds a port and nothing else.
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
-                let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                let Ok(far) = TcpStream::connect(("127.0.0.1", to.load(Ordering::Relaxed))) else { continue };
                 let _ = (near.set_nodelay(true), far.set_nodelay(true));
                 let clone = |stream: &TcpStream| stream.try_clone().expect("a socket can be cloned");
                 open.lock().expect("nobody panics here").extend([clone(&near), clone(&far)]);
@@ -28,11 +32,17 @@ impl Proxy {
                 std::thread::spawn(move || forward(far, near_to));
             }
         });
-        Proxy { address, connections }
+        Proxy { address, leads_to, connections }
     }
 
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// From now on it is in front of another server.
+    pub fn lead_to(&self, port: u16) {
+        self.leads_to.store(port, Ordering::Relaxed);
+        self.cut();
     }
 
     /// Breaks every connection; gives how many there were.

@@ -25,7 +25,7 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Sites, the tables that they share, and the daemon when it runs. Site 0 is the hub.
 pub struct Roster {
     pub sites: Vec<Site>,
-    tables: Vec<(Table, String)>,
+    pub tables: Vec<(Table, String)>,
     daemon_settings: String,
     /// Instead of the configuration that belongs to the sites and tables.
     configuration: Option<String>,

@@ -60,6 +60,26 @@ impl Folder {
         folder
     }
 
+    /// A folder with a copy of a stopped server's data.
+    pub fn copy_of(kind: Kind, data: &Path) -> Folder {
+        let folder = Folder::create(kind);
+        folder.replace_data(data);
+        folder
+    }
+
+    /// Puts a copy of other data in the place of what is there. The server must be down.
+    pub fn replace_data(&self, from: &Path) {
+        fs::remove_dir_all(self.data()).expect("the data can be removed");
+        copy(from, &self.data());
+    }
+
+    /// Copies the data to another place in this folder. The server must be down.
+    pub fn save(&self, name: &str) -> PathBuf {
+        let to = self.path.join(name);
+        copy(&self.data(), &to);
+        to
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

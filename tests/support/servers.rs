@@ -102,6 +102,23 @@ impl Server {
         for (name, text) in files {
             folder.write(name, text);
         }
+        Server::start_in(kind, folder, extra)
+    }
+
+    /// A second server with a copy of this one's data, which is down meanwhile.
+    #[track_caller]
+    pub fn start_copy(&mut self, extra: &[&str], files: &[(&str, &str)]) -> Server {
+        self.stop();
+        let folder = Folder::copy_of(self.kind, &self.folder.data());
+        self.restart();
+        for (name, text) in files {
+            folder.write(name, text);
+        }
+        Server::start_in(self.kind, folder, extra)
+    }
+
+    #[track_caller]
+    fn start_in(kind: Kind, folder: Folder, extra: &[&str]) -> Server {
         let extra = extra.iter().map(|option| option.to_string()).collect();
         let mut server = Server { kind, extra, port: 0, process: None, folder };
         for _ in 0..STARTS_MAX {
@@ -209,6 +226,24 @@ impl Server {
         if let Err(log) = self.launch() {
             panic!("{} did not start again:\n{log}", self.kind.name());
         }
+    }
+
+    /// A backup of all its data; the server is down meanwhile.
+    #[track_caller]
+    pub fn save(&mut self) -> PathBuf {
+        static SAVED: AtomicU32 = AtomicU32::new(1);
+        self.stop();
+        let saved = self.folder.save(&format!("saved-{}", SAVED.fetch_add(1, Ordering::Relaxed)));
+        self.restart();
+        saved
+    }
+
+    /// Puts a backup in the place of what is there, and starts again.
+    #[track_caller]
+    pub fn put_back(&mut self, saved: &std::path::Path) {
+        self.stop();
+        self.folder.replace_data(saved);
+        self.restart();
     }
 
     /// Starts the server and waits until it answers; the error is the end of its log.

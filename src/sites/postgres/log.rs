@@ -121,8 +121,8 @@ async fn start(connector: &Connector, slot: &str, from: Lsn) -> Result<Replicati
 /// Whether the site's slot still has everything from a position on; gives that.
 pub(super) async fn prove(connector: &Connector, client: &Client, from: &Position) -> Result<Lsn> {
     let site = &connector.site;
-    let lsn = Lsn::parse(&from.0)
-        .ok_or_else(|| Error::new(Cause::LogLost, site, format!("`{from}` is not a position in PostgreSQL's log")))?;
+    let lsn =
+        Lsn::parse(&from.0).ok_or_else(|| Error::new(Cause::LogLost, site, format!("`{from}` is not a position in PostgreSQL's log")))?;
     check_slot(connector, client, &own_name(site), lsn).await?;
     Ok(lsn)
 }
