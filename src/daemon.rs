@@ -12,6 +12,7 @@ mod readers;
 mod rekey;
 mod session;
 mod upkeep;
+pub mod verify;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,12 @@ use tokio::sync::{Notify, watch};
 use crate::apply::lane::Repeats;
 use crate::capture::follow::now_us;
 use crate::capture::health::{Health, State};
+use crate::capture::reconcile::Repairs;
 use crate::config::{Config, Endpoint, SiteConfig};
 use crate::ledger::{self, FuseLimits, Handle, Ledger, Mode, Shared};
 use crate::model::{SiteId, Table, TableId};
 use crate::ops::admin;
+use crate::ops::verify::Verification;
 use crate::resolve::{Known, Roster, SiteView};
 use crate::sites::binding::{Plan, PlannedTable};
 use crate::sites::{self, Finding, Level, Site};
@@ -73,6 +76,8 @@ pub struct Member {
     definitions: Mutex<session::Definitions>,
     /// After-apply statements to be run once more.
     repeats: Arc<Repeats>,
+    /// Rows to be put back as the ledger has them.
+    pub(crate) repairs: Arc<Repairs>,
 }
 
 impl Member {
@@ -83,7 +88,7 @@ impl Member {
         let (config, paused) = (config.clone(), watch::Sender::new(paused));
         let (wanted, again, definitions) = (Mutex::default(), Notify::new(), Mutex::default());
         let repeats = Arc::new(Repeats::new(daemon.after_apply_repeat));
-        Arc::new(Member { id, config, site, health, paused, wanted, again, definitions, repeats })
+        Arc::new(Member { id, config, site, health, paused, wanted, again, definitions, repeats, repairs: Arc::default() })
     }
 
     /// Begins its session anew.
@@ -120,6 +125,8 @@ pub struct Daemon {
     stopping: watch::Sender<bool>,
     /// The ledger has turned out to be an old copy: nothing is read or written by it.
     outdated: watch::Sender<bool>,
+    /// What the last verification has found.
+    verified: Mutex<Option<Verification>>,
     /// Held until the daemon ends: one daemon works on a state directory.
     _lock: std::fs::File,
 }
@@ -162,6 +169,7 @@ impl Daemon {
             progressed: Arc::new(Notify::new()),
             stopping: watch::Sender::new(false),
             outdated: watch::Sender::new(false),
+            verified: Mutex::default(),
             _lock: lock,
             config,
         }))
@@ -181,6 +189,7 @@ impl Daemon {
             tasks.spawn(self.clone().keep(member.clone()));
         }
         tasks.spawn(self.clone().forget_old());
+        tasks.spawn(self.clone().keep_verifying());
         if let Some(address) = self.config.daemon.listen {
             tasks.spawn(listen::serve(self.clone(), address));
         }

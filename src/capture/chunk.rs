@@ -10,9 +10,9 @@ use super::intake::{Report, record, stop_site};
 use super::net::overlaid;
 use super::{clash, fuse};
 use crate::ledger::{Freshness, Ledger, Mode, Phase, Result};
-use crate::model::{Dot, Image, Key, MarkerId, SiteId, TableId};
+use crate::model::{Cell, Dot, Image, Key, MarkerId, SiteId, TableId};
 use crate::mutation;
-use crate::resolve::{self, Observed};
+use crate::resolve::{self, Known, Observed};
 
 /// A chunk between its watermarks.
 pub struct Chunk {
@@ -21,6 +21,8 @@ pub struct Chunk {
     pub high: MarkerId,
     /// The site's table is read from here on (exclusive).
     pub after: Option<Key>,
+    /// Rows to be mended: these and no others, which tells nothing about how far the table is known.
+    only: Option<Vec<Key>>,
     collecting: bool,
     read: Option<Read>,
     touched: HashMap<Key, Option<Image>>,
@@ -74,12 +76,57 @@ pub fn open(ledger: &mut Ledger, site: SiteId, table: TableId, now_us: i64) -> R
     let after = progress.cursor.clone();
     ledger.set_progress(site, table, progress)?;
     let (low, high) = (ledger.next_marker()?, ledger.next_marker()?);
-    Ok(Some(Chunk { table, low, high, after, collecting: false, read: None, touched: HashMap::new() }))
+    Ok(Some(Chunk { table, low, high, after, only: None, collecting: false, read: None, touched: HashMap::new() }))
+}
+
+/// Opens a chunk of rows that are to be what the ledger has: [`Chunk::fill`] takes those of them that are there.
+pub fn open_rows(ledger: &mut Ledger, table: TableId, keys: Vec<Key>) -> Result<Chunk> {
+    let (low, high) = (ledger.next_marker()?, ledger.next_marker()?);
+    Ok(Chunk { table, low, high, after: None, only: Some(keys), collecting: false, read: None, touched: HashMap::new() })
+}
+
+/// The rows as they are at the site now; where they are not what the ledger says, the site is owed that. What is on its way
+/// anyhow, held back or about to be compared is left alone.
+fn mend(
+    ledger: &mut Ledger,
+    site: SiteId,
+    table: TableId,
+    key: &Key,
+    content: Option<Image>,
+    now_us: i64,
+    report: &mut Report,
+) -> Result<()> {
+    let (id, mut row) = ledger.load(table, key)?;
+    let content = content.filter(|content| ledger.is_shared_from(site, table, key, content, &row));
+    let Some(shared) = ledger.shared(table) else { return Ok(()) };
+    let view = shared.roster.site(site);
+    let unheard =
+        id.is_some_and(|id| ledger.is_quarantined(site, id) || ledger.under_way(site).is_some_and(|sent| sent.sent(id).is_some()));
+    let refused = content.iter().flatten().any(|cell| matches!(cell, Cell::Refused(_)));
+    if view.known != Known::Merged || unheard || refused || row.held(site).is_some_and(|held| held.since > 0 || held.apart) {
+        return Ok(());
+    }
+    let dot = Dot { site, counter: ledger.next_counter(site) };
+    let observed = resolve::restored(&mut row, &shared.roster, &shared.policy, dot, content.as_deref());
+    record(ledger, site, table, key, id, row, observed, Freshness::BULK, now_us, report)
 }
 
 /// The log has come to the high watermark: the chunk's content is that of the site at this position.
 pub(super) fn close(ledger: &mut Ledger, site: SiteId, chunk: Chunk, at_us: i64, now_us: i64, report: &mut Report) -> Result<()> {
     let Some(Read { rows, last }) = chunk.read else { return Ok(()) };
+    if let Some(keys) = chunk.only {
+        let (mut rows, mut touched): (HashMap<Key, Image>, _) = (rows.into_iter().collect(), chunk.touched);
+        for key in keys {
+            let content = match (rows.remove(&key), touched.remove(&key)) {
+                (read, None) => read,
+                (_, Some(None)) => None,
+                (Some(read), Some(Some(later))) => Some(overlaid(read, later)),
+                (None, Some(later)) => later,
+            };
+            mend(ledger, site, chunk.table, &key, content, now_us, report)?;
+        }
+        return Ok(());
+    }
     let mut progress = ledger.progress(site, chunk.table);
     let (count, cursor) = (rows.len() as u64, rows.last().map(|(key, _)| key.clone()));
     let mut touched = chunk.touched;

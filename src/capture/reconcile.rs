@@ -1,6 +1,6 @@
 //! The loop that reads a site's tables in chunks: first copy, after a lost log, after a restored backup.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -9,13 +9,15 @@ use super::follow::{Follower, now_us};
 use super::watch::lock;
 use super::{Report, chunk};
 use crate::ledger::{self, Lane, Ledger, Phase};
-use crate::model::{SiteTable, TableId};
+use crate::model::{Key, SiteTable, TableId};
 use crate::sites::{ChunkReader, Error, Site, Writer};
 
 /// Ledger rows that a sweep goes through in one transaction.
 const SWEEP_ROWS: usize = 500;
 /// A sweep waits while more rows than this are owed in bulk.
 const BULK_ROWS_MAX: usize = 20_000;
+/// Rows mended between two watermarks.
+const MEND_ROWS: usize = 200;
 
 pub struct Scanner {
     pub site: Arc<dyn Site>,
@@ -29,6 +31,21 @@ pub struct Scanner {
     pub rows_per_second_max: Option<u32>,
     /// Woken when some site's scan has come further.
     pub progressed: Arc<Notify>,
+    pub repairs: Arc<Repairs>,
+}
+
+/// Rows of a site that have been found to differ from the ledger, and are to be what it has.
+#[derive(Default)]
+pub struct Repairs(Mutex<Vec<(TableId, Vec<Key>)>>);
+
+impl Repairs {
+    pub fn add(&self, table: TableId, keys: Vec<Key>) {
+        lock(&self.0).push((table, keys));
+    }
+
+    fn take(&self) -> Option<(TableId, Vec<Key>)> {
+        lock(&self.0).pop()
+    }
 }
 
 /// Either side of a scan can fail.
@@ -49,14 +66,18 @@ impl Scanner {
             let mut scanned = false;
             for table in &self.tables {
                 if self.is_due(table.table.id).await? {
-                    let reader = match &mut reader {
-                        Some(reader) => reader,
-                        none => none.insert(self.site.chunk_reader().await?),
-                    };
-                    self.table(reader.as_mut(), table).await?;
+                    let reader = self.opened(&mut reader).await?;
+                    self.table(reader, table).await?;
                     self.progressed.notify_waiters();
                     scanned = true;
                 }
+            }
+            while let Some((table, keys)) = self.repairs.take() {
+                let mended = self.mend(&mut reader, table, &keys).await;
+                if mended.is_err() {
+                    self.repairs.add(table, keys);
+                }
+                mended?;
             }
             if !scanned {
                 // A connection that waits for hours is one that somebody's time limit ends.
@@ -64,6 +85,38 @@ impl Scanner {
                 let _ = tokio::time::timeout(Duration::from_secs(5), progressed).await;
             }
         }
+    }
+
+    async fn opened<'a>(&self, reader: &'a mut Option<Box<dyn ChunkReader>>) -> Result<&'a mut dyn ChunkReader, Failure> {
+        Ok(match reader {
+            Some(reader) => reader.as_mut(),
+            none => none.insert(self.site.chunk_reader().await?).as_mut(),
+        })
+    }
+
+    /// Reads rows between watermarks, so that what they are is known at a place of the log; the ledger wins where they differ.
+    async fn mend(&self, reader: &mut Option<Box<dyn ChunkReader>>, id: TableId, keys: &[Key]) -> Result<(), Failure> {
+        let Some(table) = self.tables.iter().find(|table| table.table.id == id) else { return Ok(()) };
+        let reader = self.opened(reader).await?;
+        for keys in keys.chunks(MEND_ROWS) {
+            let (site, watch, wanted) = (self.follower.site, self.follower.watch.clone(), keys.to_vec());
+            let open = move |ledger: &mut Ledger| {
+                let chunk = chunk::open_rows(ledger, id, wanted)?;
+                let mut watch = lock(&watch);
+                let closed = watch.wait_for(chunk.high);
+                let plan = (chunk.low, chunk.high, closed, ledger.watermark(site));
+                watch.open_chunk(chunk);
+                Ok(plan)
+            };
+            let (low, high, closed, payload) = self.call(open).await?;
+            self.control.lock().await.mark(low, &payload).await?;
+            let rows = reader.rows(table, keys).await?;
+            lock(&self.follower.watch).fill_chunk(rows, false);
+            self.control.lock().await.mark(high, &payload).await?;
+            let _ = closed.await;
+        }
+        tracing::info!(site = self.follower.name, table = table.table.name, rows = keys.len(), "rows are put back as the ledger has them");
+        Ok(())
     }
 
     /// Clients wait until the hub's table has been read: what the hub has is met, not overtaken.

@@ -1,14 +1,16 @@
 //! How far copies are: a bar for each table on a terminal, log lines otherwise.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rosterd::daemon::Daemon;
 use rosterd::ops::status::{Scan, Status};
 use rosterd::ops::status_text;
+use rosterd::ops::verify::Progress;
 
 const BARS_EVERY: Duration = Duration::from_millis(250);
 const LINES_EVERY: Duration = Duration::from_secs(5);
@@ -41,6 +43,47 @@ impl Drop for AboveBars {
             false => std::io::stderr().write_all(&self.0),
         };
     }
+}
+
+/// Shows how far a verification is, for as long as it is polled.
+pub async fn show_verification(so_far: &Progress, bars: bool) -> Infallible {
+    let mut shown: HashMap<(String, String), ProgressBar> = HashMap::new();
+    loop {
+        let now = so_far.now();
+        for passing in &now {
+            let percent = (passing.rows * 100 / passing.rows_estimated.max(1)).min(99);
+            if !bars {
+                eprintln!("{} {}: {percent} %, {} rows compared", passing.site, passing.table, passing.rows);
+                continue;
+            }
+            let name = (passing.site.clone(), passing.table.clone());
+            let bar = shown.entry(name).or_insert_with(|| bar(format!("{} {}", passing.site, passing.table)));
+            bar.set_position(percent);
+            bar.set_message(format!("{} rows, {} left", passing.rows, HumanDuration(bar.eta())));
+        }
+        shown.retain(|(site, table), bar| {
+            let going = now.iter().any(|passing| passing.site == *site && passing.table == *table);
+            if !going {
+                bar.finish_and_clear();
+                BARS.remove(bar);
+            }
+            going
+        });
+        tokio::time::sleep(if bars { BARS_EVERY } else { LINES_EVERY }).await;
+    }
+}
+
+/// Takes the bars away.
+pub fn clear() {
+    let _ = BARS.clear();
+}
+
+fn bar(name: String) -> ProgressBar {
+    let bar = BARS.add(ProgressBar::new(100));
+    let style = ProgressStyle::with_template("{prefix:>24} [{bar:20}] {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    bar.set_prefix(name);
+    bar
 }
 
 /// Shows how far copies are for as long as it is polled. `bars`: on a terminal, for people.
@@ -77,13 +120,7 @@ fn draw(status: &Status, shown: &mut HashMap<(String, String), ProgressBar>) {
         going
     });
     for (site, scan) in under_way(status) {
-        let bar = shown.entry((site.to_owned(), scan.table.clone())).or_insert_with(|| {
-            let bar = BARS.add(ProgressBar::new(100));
-            let style = ProgressStyle::with_template("{prefix:>24} [{bar:20}] {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-            bar.set_prefix(format!("{site} {}", scan.table));
-            bar
-        });
+        let bar = shown.entry((site.to_owned(), scan.table.clone())).or_insert_with(|| bar(format!("{site} {}", scan.table)));
         bar.set_position(scan.percent.into());
         bar.set_message(status_text::progress(scan));
     }

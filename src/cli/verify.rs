@@ -1,28 +1,37 @@
 //! `rosterd verify`: every site's rows compared with the ledger.
 
+use std::io::IsTerminal;
+use std::time::Duration;
+
 use clap::Args;
 use rosterd::config::Config;
-use rosterd::daemon;
+use rosterd::daemon::verify;
 use rosterd::ops::admin::{self, Request};
 use rosterd::ops::text::Page;
-use rosterd::ops::verify::{self, Failure, Subject, Verification};
+use rosterd::ops::verify::{Pace, Progress, TableVerification, Verification};
 use rosterd::ops::verify_text;
-use rosterd::sites::binding::Plan;
 
-use super::{Cli, Exit, print, stored};
+use super::{Cli, Exit, print, progress, stored};
+
+/// Rows asked to be put back in one request.
+const REPAIR_ROWS_MAX: usize = 1000;
+const LINES_EVERY: Duration = Duration::from_secs(5);
 
 /// Compare every row of every site with the ledger
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  rosterd verify --site nj\n\nNothing is locked; a row that differs is looked at again before it is reported. Exit code: 0 no row differs, 1 some do."
+    after_help = "Examples:\n  rosterd verify --site nj\n  rosterd verify --repair\n\nNothing is locked; a row that differs is looked at again before it is reported. `verify_every` has the daemon do it by itself.\nExit code: 0 no row differs, 1 some do."
 )]
 pub struct Verify {
     /// This site only
     #[arg(long, value_name = "SITE")]
     site: Option<String>,
-    /// Have the running daemon put back what the ledger has, at the sites where rows differ
+    /// Have the running daemon put back what the ledger has, where rows differ
     #[arg(long)]
     repair: bool,
+    /// Rows read from each site in a second, at most; 0: as fast as it goes [default: verify_rows_per_second_max]
+    #[arg(long, value_name = "N")]
+    rows_per_second: Option<u32>,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -35,7 +44,8 @@ impl Verify {
             Err(exit) => return exit,
         };
         if let Some(name) = self.site.as_ref().filter(|name| !config.sites.iter().any(|site| site.name == **name)) {
-            return Exit::Usage(format!("there is no site {name}"));
+            let names: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
+            return Exit::Usage(format!("there is no site {name}; the sites are {}", names.join(", ")));
         }
         let verification = match self.verify(&config).await {
             Ok(verification) => verification,
@@ -43,17 +53,15 @@ impl Verify {
         };
         match self.json {
             true => print::json(&verification),
-            false => print::out(&verify_text::render(&verification, Page::stdout())),
+            false => print::out(&verify_text::render(&verification, Page::stdout(), self.repair)),
         }
         if verification.different() == 0 {
             return Exit::Fine;
         }
         if self.repair {
-            for site in verification.sites() {
-                let request = Request::Reconcile { site: site.into(), restored: true };
-                match admin::ask::<String>(&config.daemon.state_dir, &request).await {
-                    Ok(text) => eprintln!("{text}"),
-                    Err(error) => return Exit::Unreachable(error.to_string()),
+            for table in verification.tables.iter().filter(|table| table.different > 0) {
+                if let Err(exit) = repair(&config, table).await {
+                    return exit;
                 }
             }
         }
@@ -61,22 +69,51 @@ impl Verify {
     }
 
     async fn verify(&self, config: &Config) -> Result<Verification, Exit> {
-        let ledger = stored(config)?;
-        let mut tables = Vec::new();
-        let mut plan = Plan::default();
-        for (at, site) in config.sites.iter().enumerate() {
-            let Some(id) = ledger.site_named(&site.name).map(|record| record.id) else { continue };
-            let connector = daemon::connect(id, site, &config.daemon);
-            if at == 0 {
-                plan = Plan::new(config, &connector.describe().await.map_err(|error| Exit::Unreachable(error.to_string()))?);
+        // A ledger that is not there gets its own words.
+        stored(config)?;
+        let pace = Pace {
+            rows_max: config.daemon.chunk_rows_max,
+            bytes_max: config.daemon.batch_bytes_max * 8,
+            rows_per_second_max: match self.rows_per_second {
+                Some(0) => None,
+                Some(rows) => Some(rows),
+                None => config.daemon.verify_rows_per_second_max,
+            },
+        };
+        let so_far = Progress::default();
+        let shown = async {
+            let bars = std::io::stderr().is_terminal();
+            if !bars {
+                tokio::time::sleep(LINES_EVERY).await;
             }
-            if self.site.as_ref().is_some_and(|name| *name != site.name) {
-                continue;
-            }
-            let subject = Subject { id, config: site.clone(), site: connector };
-            let verified = verify::site(&plan, &ledger, &subject, config.daemon.chunk_rows_max, config.daemon.batch_bytes_max * 8).await;
-            tables.extend(verified.map_err(|failure: Failure| Exit::Unreachable(failure.to_string()))?);
-        }
-        Ok(Verification::new(tables))
+            progress::show_verification(&so_far, bars).await
+        };
+        let verified = tokio::select! {
+            verified = verify::verify(config, self.site.as_deref(), pace, &so_far) => verified,
+            never = shown => match never {},
+        };
+        progress::clear();
+        verified.map_err(|failure| Exit::Unreachable(failure.to_string()))
     }
+}
+
+async fn repair(config: &Config, found: &TableVerification) -> Result<(), Exit> {
+    let mut asked = 0;
+    for keys in found.keys.chunks(REPAIR_ROWS_MAX) {
+        let keys: Vec<String> = keys.iter().map(rosterd::model::Key::to_hex).collect();
+        asked += keys.len();
+        let request = Request::Repair { site: found.site.clone(), table: found.table.clone(), keys };
+        admin::ask::<()>(&config.daemon.state_dir, &request).await.map_err(|error| match error {
+            admin::Failure::NotRunning(_) => {
+                Exit::Unreachable(format!("{error}; --repair needs the running daemon: start it with `rosterd run`"))
+            }
+            admin::Failure::Refused(text) => Exit::Usage(text),
+            error => Exit::Unreachable(error.to_string()),
+        })?;
+    }
+    eprintln!(
+        "Site {}, table {}: {asked} rows are put back as the ledger has them; what they were is in `rosterd conflicts`.",
+        found.site, found.table
+    );
+    Ok(())
 }

@@ -129,13 +129,15 @@ fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
     let lock_wait_ms = number("lock_wait_ms", &raw.lock_wait_ms, 1..=3_600_000, 1000);
     let after_apply_repeat_ms = number("after_apply_repeat_ms", &raw.after_apply_repeat_ms, 0..=3_600_000, 1000);
     let conflict_days = number("conflict_days", &raw.conflict_days, 1..=36_500, 30);
-    let copy_rows_per_second_max = raw.copy_rows_per_second_max.and_then(|raw| {
+    let mut limit = |name: &str, raw: Option<Spanned<i64>>| {
+        let raw = raw?;
         let read = u32::try_from(*raw.get_ref()).ok().filter(|n| *n > 0);
-        let fault = || {
-            Fault::new(format!("copy_rows_per_second_max is {}", raw.get_ref()), "give a number from 1 up, or leave it out for no limit")
-        };
+        let fault = || Fault::new(format!("{name} is {}", raw.get_ref()), "give a number from 1 up, or leave it out for no limit");
         report.check(raw.span(), place, read.ok_or_else(fault))
-    });
+    };
+    let copy_rows_per_second_max = limit("copy_rows_per_second_max", raw.copy_rows_per_second_max);
+    let verify_rows_per_second_max = limit("verify_rows_per_second_max", raw.verify_rows_per_second_max);
+    let verify_every = raw.verify_every.and_then(|raw| report.check(raw.span(), place, verify_every(raw.get_ref())));
     let listen = match raw.listen {
         None => Some(LISTEN_DEFAULT),
         Some(raw) if raw.get_ref().is_empty() => None,
@@ -157,6 +159,8 @@ fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
         state_dir,
         listen,
         copy_rows_per_second_max,
+        verify_every,
+        verify_rows_per_second_max,
         batch_rows_max: batch_rows_max as usize,
         batch_bytes_max: batch_bytes_max as usize,
         chunk_rows_max: chunk_rows_max as usize,
@@ -165,6 +169,15 @@ fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
         after_apply_repeat: Duration::from_millis(after_apply_repeat_ms as u64),
         conflict_days: conflict_days as u32,
     }
+}
+
+/// `24h`, `90m`, `1d 12h`; at least a second.
+fn verify_every(text: &str) -> Result<Duration, Fault> {
+    let read = text.parse::<jiff::Span>().ok().and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+    let read = read.and_then(|duration| Duration::try_from(duration).ok()).filter(|every| *every >= Duration::from_secs(1));
+    read.ok_or_else(|| {
+        Fault::new(format!("verify_every is `{text}`"), "give a time such as \"24h\" or \"30m\", from \"1s\" up, or leave it out")
+    })
 }
 
 fn listen(text: &str) -> Result<SocketAddr, Fault> {

@@ -58,6 +58,10 @@ pub struct Daemon {
     pub listen: Option<std::net::SocketAddr>,
     /// Rows per second that a first copy or a reconcile reads from one site; None: no limit.
     pub copy_rows_per_second_max: Option<u32>,
+    /// How often the daemon compares all sites with the ledger; None: never by itself.
+    pub verify_every: Option<Duration>,
+    /// Rows per second that a verification reads from each site; None: no limit.
+    pub verify_rows_per_second_max: Option<u32>,
     pub batch_rows_max: usize,
     pub batch_bytes_max: usize,
     pub chunk_rows_max: usize,

@@ -11,7 +11,9 @@ use super::{Daemon, Member, decide};
 use crate::capture::follow::now_us;
 use crate::capture::fuse;
 use crate::capture::health::State;
+use crate::capture::lock;
 use crate::ledger::{self, Ledger, Mode};
+use crate::model::Key;
 use crate::ops::admin::{Operator, Request};
 use crate::ops::history;
 use crate::ops::inspect::{self, Refusal};
@@ -49,6 +51,7 @@ impl Operator for Daemon {
             Request::Pause { site } => self.pause(&site).await,
             Request::Resume { site, accept } => self.resume(&site, accept).await,
             Request::Reconcile { site, restored } => self.reconcile(&site, restored),
+            Request::Repair { site, table, keys } => self.repair(&site, &table, &keys).await,
         }
     }
 }
@@ -66,7 +69,8 @@ impl Daemon {
     pub async fn status(&self) -> ledger::Result<Status> {
         let mut status = self.ledger.call(|ledger| Status::read(ledger, now_us())).await?;
         let figures = |member: &Arc<Member>| (member.config.name.clone(), member.health.figures().clone());
-        status.overlay(self.started_us, &self.members.iter().map(figures).collect::<Vec<_>>());
+        let verified = lock(&self.verified).clone();
+        status.overlay(self.started_us, &self.members.iter().map(figures).collect::<Vec<_>>(), verified);
         Ok(status)
     }
 
@@ -125,6 +129,24 @@ impl Daemon {
                  --reject puts back what the ledger has"
             ),
         })
+    }
+
+    async fn repair(&self, name: &str, table: &str, keys: &[String]) -> Result<serde_json::Value, String> {
+        let member = self.known(name)?;
+        if *member.paused.borrow() {
+            return Err(format!("site {name} is paused; `rosterd site resume {name}` first"));
+        }
+        let named = table.to_owned();
+        let found =
+            self.ledger.call(move |ledger| Ok(ledger.tables().iter().find(|shared| shared.table.name == named).map(|s| s.table.id)));
+        let id = found.await.map_err(told)?.ok_or_else(|| format!("table {table} is not shared"))?;
+        let keys: Option<Vec<Key>> = keys.iter().map(|key| Key::from_hex(key)).collect();
+        member.repairs.add(id, keys.ok_or("a key that can't be read")?);
+        self.wake();
+        if let Some(verified) = lock(&self.verified).as_mut() {
+            verified.tables.retain(|found| found.site != name || found.table != table);
+        }
+        json(&())
     }
 
     fn reconcile(&self, name: &str, restored: bool) -> Result<serde_json::Value, String> {

@@ -164,6 +164,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         bytes_max: daemon.config.daemon.batch_bytes_max * 8,
         rows_per_second_max: daemon.config.daemon.copy_rows_per_second_max,
         progressed: daemon.progressed.clone(),
+        repairs: member.repairs.clone(),
     };
     let following = async {
         match follower.follow(&mut subscription.items, &acknowledge).await? {

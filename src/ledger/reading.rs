@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Ledger, Result, Shared};
 use crate::config::{self, TableRule};
-use crate::model::{Column, Family, Key, Reader, SiteId, Table, TableId, Value};
+use crate::model::{Column, Family, Key, MarkerId, Reader, SiteId, Table, TableId, Value};
 use crate::resolve::{Known, Roster, Row, SiteView, TablePolicy};
 
 /// Rows that are looked at to tell a column's family.
@@ -104,6 +104,12 @@ impl Ledger {
     /// The highest number that a row has: how far a sweep has to go.
     pub fn last_row(&self) -> Result<i64> {
         Ok(self.db.query_row("SELECT coalesce(max(id), 0) FROM row", [], |r| r.get(0))?)
+    }
+
+    /// The last watermark heard from a site, as it stands in the file now: another process may be at work on it.
+    pub fn marked_now(&self, site: SiteId) -> Result<Option<MarkerId>> {
+        let mut query = self.db.prepare_cached("SELECT marked FROM site WHERE id = ?1")?;
+        Ok(query.query_row([site.0], |r| r.get::<_, Option<i64>>(0)).optional()?.flatten().map(MarkerId))
     }
 
     /// Whether it was made anew from the sites, in place of one that was lost.

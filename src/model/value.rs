@@ -266,4 +266,19 @@ impl Key {
     pub fn reveal(&self) -> String {
         self.0.iter().map(Value::reveal).collect::<Vec<_>>().join(",")
     }
+
+    /// Its encoding, for messages between our own processes.
+    pub fn to_hex(&self) -> String {
+        let mut w = super::Writer::new();
+        w.key(self);
+        w.as_slice().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    }
+
+    pub fn from_hex(hex: &str) -> Option<Key> {
+        let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(digit).collect::<Option<_>>()?;
+        let mut reader = super::Reader::new(&bytes);
+        let key = reader.key().ok()?;
+        reader.end().ok().map(|()| key)
+    }
 }

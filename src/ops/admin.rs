@@ -76,6 +76,12 @@ pub enum Request {
         site: String,
         restored: bool,
     },
+    /// Puts rows back as the ledger has them; `keys` as [`crate::model::Key::to_hex`] gives them.
+    Repair {
+        site: String,
+        table: String,
+        keys: Vec<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::status::{SiteState, SiteStatus, Status};
+use super::verify::{TableVerification, Verification};
 
 /// One metric of every site: its name without prefix, type, help, and how it is told from the site's status.
 type Metric = (&'static str, &'static str, &'static str, fn(&SiteStatus) -> Option<f64>);
@@ -33,6 +34,22 @@ const METRICS: [Metric; 11] = [
     }),
 ];
 
+fn verification(out: &mut String, verified: &Verification, status: &Status) {
+    const AT: &str = "rosterd_verify_timestamp_seconds";
+    let _ = writeln!(out, "# HELP {AT} When the sites were verified last.\n# TYPE {AT} gauge\n{AT} {}", verified.at_us / 1_000_000);
+    let figures: [(&str, &str, fn(&TableVerification) -> u64); 2] = [
+        ("verify_rows", "Rows of the site compared with the ledger then.", |table| table.rows),
+        ("verify_different_rows", "Rows of the site that differed from the ledger then.", |table| table.different),
+    ];
+    for (name, help, figure) in figures {
+        let _ = writeln!(out, "# HELP rosterd_{name} {help}\n# TYPE rosterd_{name} gauge");
+        for site in &status.sites {
+            let rows: u64 = verified.tables.iter().filter(|table| table.site == site.name).map(figure).sum();
+            let _ = writeln!(out, "rosterd_{name}{{site=\"{}\"}} {rows}", site.name);
+        }
+    }
+}
+
 /// All metrics, each with its help and type.
 pub fn render(status: &Status) -> String {
     let mut out = String::new();
@@ -43,6 +60,9 @@ pub fn render(status: &Status) -> String {
                 let _ = writeln!(out, "rosterd_{name}{{site=\"{}\"}} {value}", site.name);
             }
         }
+    }
+    if let Some(verified) = &status.verified {
+        verification(&mut out, verified, status);
     }
     let _ = writeln!(
         out,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
+use super::verify::Verification;
 use crate::capture::fuse;
 use crate::capture::health::{Figures, State};
 use crate::ledger::{Lane, Ledger, Mode, Phase, QuarantineKind, Result, SiteRecord, TableProgress};
@@ -25,6 +26,9 @@ pub struct Status {
     pub conflicts: u64,
     /// Rows held back from a site.
     pub quarantined: u64,
+    /// What the last verification by the daemon itself has found, since it was started.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verified: Option<Verification>,
     /// What an operator should look at, one sentence each; none: all is well.
     pub news: Vec<String>,
     /// The hub first.
@@ -141,6 +145,7 @@ impl Status {
             ledger_bytes: ledger.size_bytes(),
             conflicts: ledger.count_conflicts()?,
             quarantined: sites.iter().map(|site| site.quarantined).sum(),
+            verified: None,
             news: Vec::new(),
             sites,
         };
@@ -148,8 +153,8 @@ impl Status {
     }
 
     /// Lays over it what a running daemon knows of its sites.
-    pub fn overlay(&mut self, started_us: i64, figures: &[(String, Figures)]) {
-        (self.running, self.started_us) = (true, Some(started_us));
+    pub fn overlay(&mut self, started_us: i64, figures: &[(String, Figures)], verified: Option<Verification>) {
+        (self.running, self.started_us, self.verified) = (true, Some(started_us), verified);
         for site in &mut self.sites {
             if let Some((_, figures)) = figures.iter().find(|(name, _)| *name == site.name) {
                 site.overlay(figures);
@@ -160,7 +165,14 @@ impl Status {
 
     fn bad_news(&self) -> Vec<String> {
         let stopped = (!self.running).then(|| "the daemon is not running".to_owned());
-        stopped.into_iter().chain(self.sites.iter().flat_map(SiteStatus::bad_news)).collect()
+        let verified = self.verified.iter().flat_map(|verified| &verified.tables).filter(|table| table.different > 0).map(|found| {
+            let rows = counted(found.different, "row differs", "rows differ");
+            format!(
+                "{rows} from the ledger at site {}, table {}; `rosterd verify --repair` puts back what the ledger has",
+                found.site, found.table
+            )
+        });
+        stopped.into_iter().chain(self.sites.iter().flat_map(SiteStatus::bad_news)).chain(verified).collect()
     }
 
     /// One line for systemd and the log: `3 sites following, 0 rows owed`.

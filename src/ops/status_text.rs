@@ -180,10 +180,11 @@ mod tests {
             ledger_bytes: 4_194_304,
             conflicts: 3,
             quarantined: 3,
+            verified: None,
             news: Vec::new(),
             sites: vec![hub, nj, pa],
         };
-        status.overlay(1_000_000, &[]);
+        status.overlay(1_000_000, &[], None);
         status
     }
 

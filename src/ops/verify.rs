@@ -1,22 +1,24 @@
 //! Every site's rows compared with the ledger, by their canonical values; nothing is changed.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, keys};
+use crate::capture::follow::now_us;
 use crate::config::SiteConfig;
 use crate::ledger::{self, Ledger, Shared};
-use crate::model::{Cell, Image, Key, SiteId, SiteTable, Writer};
+use crate::model::{Cell, Column, Image, Key, SiteId, SiteTable, Writer, fingerprint};
 use crate::resolve::{Known, Row};
 use crate::sites::binding::{self, Plan};
 use crate::sites::{self, ChunkReader, Site, TableDescription};
 
-/// What differs may be on its way: it is looked at again this long after, so many times.
-const AGAIN_AFTER: Duration = Duration::from_secs(2);
-const AGAIN_MAX: u32 = 3;
+/// What differs may be on its way: it is looked at so many times, and capture is given this long in between.
+const LOOKS_MAX: u32 = 4;
+const PASS_MAX: Duration = Duration::from_secs(30);
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Rows of the ledger gone through at once.
 const SLICE_ROWS: usize = 2000;
 /// Differences named for each table; all are counted.
@@ -25,10 +27,14 @@ const NAMED_MAX: usize = 20;
 const SUSPECTS_MAX: usize = 50_000;
 const KEYS_AT_ONCE: usize = 200;
 
-/// The answer of `rosterd verify`.
+/// The answer of `rosterd verify`, and what `status` says of the last one that the daemon made by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
     pub format: u32,
+    /// When it had ended, microseconds since 1970.
+    pub at_us: i64,
+    /// How long it took.
+    pub seconds: u64,
     pub tables: Vec<TableVerification>,
 }
 
@@ -44,11 +50,14 @@ pub struct TableVerification {
     /// Rows that the site is owed, that are held back from it, or in tables that are still being copied.
     pub open: u64,
     /// The first of those that differ: key and what is wrong.
-    pub named: Vec<Difference>,
+    pub named: Vec<Named>,
+    /// Keys of those that differ, for repair.
+    #[serde(skip)]
+    pub keys: Vec<Key>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
+pub struct Named {
     pub key: String,
     /// `missing`, `surplus`, or the columns that differ.
     pub what: String,
@@ -67,6 +76,46 @@ pub struct Subject {
     pub id: SiteId,
     pub config: SiteConfig,
     pub site: Arc<dyn Site>,
+    /// A daemon is at work: what is changed there is captured meanwhile.
+    pub is_followed: bool,
+}
+
+/// How much is read at once, and how fast.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub rows_max: usize,
+    pub bytes_max: usize,
+    /// At each site; None: no limit.
+    pub rows_per_second_max: Option<u32>,
+}
+
+/// One table at one site, as it is being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passing {
+    pub site: String,
+    pub table: String,
+    pub rows: u64,
+    pub rows_estimated: u64,
+}
+
+/// How far a verification is, for those who wait for it: the tables that are being read now.
+#[derive(Default)]
+pub struct Progress(Mutex<Vec<Passing>>);
+
+impl Progress {
+    pub fn now(&self) -> Vec<Passing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, passing: Passing) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other| (&other.site, &other.table) != (&passing.site, &passing.table));
+        all.push(passing);
+    }
+
+    fn done(&self, site: &str, table: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|passing| passing.site != site || passing.table != table);
+    }
 }
 
 /// How a row at a site compares.
@@ -75,25 +124,40 @@ enum Verdict {
     Same,
     /// It is owed to the site, or held back.
     Open,
-    Differs(String),
+    Differs(Difference),
 }
 
-/// Reads one site's shared tables, `rows_max` rows and about `bytes_max` bytes at a time.
+/// What a look at a row has found: columns (or `missing`, `surplus`), each with a number for what stood against what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Difference(Vec<(String, u64)>);
+
+impl Difference {
+    /// The names of what differed in the same way earlier.
+    fn also_in(&self, earlier: &Difference) -> Option<String> {
+        let names: Vec<&str> = self.0.iter().filter(|differs| earlier.0.contains(differs)).map(|(name, _)| name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+}
+
+/// Reads one site's shared tables.
 pub async fn site(
     plan: &Plan,
     ledger: &Ledger,
     subject: &Subject,
-    rows_max: usize,
-    bytes_max: usize,
+    pace: Pace,
+    progress: &Progress,
 ) -> Result<Vec<TableVerification>, Failure> {
     let descriptions = subject.site.describe().await?;
     let mut reader = subject.site.chunk_reader().await?;
     let mut out = Vec::new();
     for shared in ledger.tables() {
         let Some(table) = bound(plan, shared, subject, &descriptions) else { continue };
-        let mut pass = Pass { ledger, shared, subject, table, reader: reader.as_mut(), found: TableVerification::default() };
+        let is_followed = subject.is_followed;
+        let mut pass = Pass { ledger, shared, subject, is_followed, table, reader: reader.as_mut(), found: TableVerification::default() };
         (pass.found.site, pass.found.table) = (subject.config.name.clone(), shared.table.name.clone());
-        pass.run(rows_max, bytes_max).await?;
+        let verified = pass.run(pace, progress).await;
+        progress.done(&pass.found.site, &pass.found.table);
+        verified?;
         out.push(pass.found);
     }
     Ok(out)
@@ -110,19 +174,28 @@ struct Pass<'a> {
     ledger: &'a Ledger,
     shared: &'a Shared,
     subject: &'a Subject,
+    is_followed: bool,
     table: Arc<SiteTable>,
     reader: &'a mut dyn ChunkReader,
     found: TableVerification,
 }
 
 impl Pass<'_> {
-    async fn run(&mut self, rows_max: usize, bytes_max: usize) -> Result<(), Failure> {
+    async fn run(&mut self, pace: Pace, progress: &Progress) -> Result<(), Failure> {
         let (mut suspects, mut seen) = (Vec::new(), HashSet::new());
-        let mut after: Option<Key> = None;
+        let (mut after, mut read): (Option<Key>, u64) = (None, 0);
+        let (begun, rows_estimated) = (Instant::now(), self.reader.estimate(&self.table).await?);
         loop {
-            let rows = self.reader.chunk(&self.table, after.as_ref(), rows_max, bytes_max).await?;
+            let rows = self.reader.chunk(&self.table, after.as_ref(), pace.rows_max, pace.bytes_max).await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.clone());
+            read += rows.len() as u64;
+            let (site, table) = (self.found.site.clone(), self.found.table.clone());
+            progress.note(Passing { site, table, rows: read, rows_estimated: rows_estimated.max(read) });
+            if let Some(max) = pace.rows_per_second_max {
+                let due = Duration::from_secs_f64(read as f64 / f64::from(max.max(1)));
+                tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+            }
             for (key, image) in rows {
                 if !self.shares(&key, &image)? {
                     continue;
@@ -150,24 +223,31 @@ impl Pass<'_> {
         }
     }
 
-    /// What still differs after a while is reported.
-    async fn look_again(&mut self, mut suspects: Vec<Key>) -> Result<(), Failure> {
-        for _ in 0..AGAIN_MAX {
+    /// What differs in the same way when capture has passed the moment of looking is reported: rows change while they are read.
+    async fn look_again(&mut self, suspects: Vec<Key>) -> Result<(), Failure> {
+        let mut suspects: Vec<(Key, Difference)> = suspects.into_iter().map(|key| (key, Difference::default())).collect();
+        for look in 0..LOOKS_MAX {
             if suspects.is_empty() {
-                return Ok(());
+                break;
             }
-            tokio::time::sleep(AGAIN_AFTER).await;
+            if look > 0 {
+                self.let_capture_pass().await?;
+            }
             let mut still = Vec::new();
-            (self.found.different, self.found.open) = (0, 0);
-            self.found.named.clear();
-            for keys in suspects.chunks(KEYS_AT_ONCE) {
-                let rows = self.reader.rows(&self.table, keys).await?;
-                for key in keys {
-                    let image = rows.iter().find(|(k, _)| k == key).map(|(_, image)| image);
-                    let verdict = self.judge(key, image)?;
-                    if verdict != Verdict::Same {
-                        self.note(key, verdict);
-                        still.push(key.clone());
+            for some in suspects.chunks(KEYS_AT_ONCE) {
+                let keys: Vec<Key> = some.iter().map(|(key, _)| key.clone()).collect();
+                let rows: HashMap<Key, Image> = self.reader.rows(&self.table, &keys).await?.into_iter().collect();
+                for (key, earlier) in some {
+                    match self.judge(key, rows.get(key))? {
+                        Verdict::Same => {}
+                        Verdict::Open if look + 1 == LOOKS_MAX => self.found.open += 1,
+                        Verdict::Open => still.push((key.clone(), Difference::default())),
+                        Verdict::Differs(now) => match now.also_in(earlier) {
+                            Some(what) => self.note(key, what),
+                            // It is changing all the time.
+                            None if look + 1 == LOOKS_MAX => self.found.open += 1,
+                            None => still.push((key.clone(), now)),
+                        },
                     }
                 }
             }
@@ -176,16 +256,25 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn note(&mut self, key: &Key, verdict: Verdict) {
-        match verdict {
-            Verdict::Same => {}
-            Verdict::Open => self.found.open += 1,
-            Verdict::Differs(what) => {
-                self.found.different += 1;
-                if self.found.named.len() < NAMED_MAX {
-                    self.found.named.push(Difference { key: keys::shown(&self.shared.table, key), what });
-                }
+    /// Waits until the daemon has captured what the site had when this was called: watermarks are numbered by the time.
+    async fn let_capture_pass(&self) -> Result<(), Failure> {
+        let (now_us, deadline) = (now_us(), Instant::now() + PASS_MAX);
+        loop {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            if !self.is_followed
+                || self.ledger.marked_now(self.subject.id)?.is_some_and(|marker| marker.0 > now_us)
+                || Instant::now() > deadline
+            {
+                return Ok(());
             }
+        }
+    }
+
+    fn note(&mut self, key: &Key, what: String) {
+        self.found.different += 1;
+        self.found.keys.push(key.clone());
+        if self.found.named.len() < NAMED_MAX {
+            self.found.named.push(Named { key: keys::shown(&self.shared.table, key), what });
         }
     }
 
@@ -209,41 +298,40 @@ impl Pass<'_> {
 }
 
 /// None: the site shows the merged row.
-fn difference(columns: &[crate::model::Column], row: &Row, image: Option<&Image>) -> Option<String> {
+fn difference(columns: &[Column], row: &Row, image: Option<&Image>) -> Option<Difference> {
     let image = match (row.life.exists(), image) {
         (false, None) => return None,
-        (false, Some(_)) => return Some("surplus".into()),
-        (true, None) => return Some("missing".into()),
+        (false, Some(_)) => return Some(Difference(vec![("surplus".into(), row.life.0.into())])),
+        (true, None) => return Some(Difference(vec![("missing".into(), row.life.0.into())])),
         (true, Some(image)) => image,
     };
-    let differs = |at: &usize| match (&image[*at], &row.registers[*at]) {
-        (Cell::Value(value), Some(register)) => *value != register.value,
-        (Cell::Refused(_), _) => true,
-        (Cell::Value(_), None) | (Cell::Unchanged, _) => false,
-    };
-    let names: Vec<&str> = (0..columns.len().min(image.len())).filter(differs).map(|at| columns[at].name.as_str()).collect();
-    (!names.is_empty()).then(|| names.join(", "))
+    let differing = (0..columns.len().min(image.len())).filter_map(|at| {
+        let version = match (&image[at], &row.registers[at]) {
+            (Cell::Value(value), Some(register)) if *value != register.value => {
+                let dot = register.dot.counter.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(register.dot.site.0);
+                dot ^ fingerprint(value).0
+            }
+            (Cell::Refused(_), _) => 0,
+            _ => return None,
+        };
+        Some((columns[at].name.clone(), version))
+    });
+    let differing: Vec<_> = differing.collect();
+    (!differing.is_empty()).then_some(Difference(differing))
 }
 
 fn print(key: &Key) -> u64 {
     let mut w = Writer::new();
     w.key(key);
-    crate::model::fingerprint(&crate::model::Value::Bytes(w.into_bytes())).0
+    fingerprint(&crate::model::Value::Bytes(w.into_bytes())).0
 }
 
 impl Verification {
-    pub fn new(tables: Vec<TableVerification>) -> Verification {
-        Verification { format: FORMAT, tables }
+    pub fn new(tables: Vec<TableVerification>, at_us: i64, took: Duration) -> Verification {
+        Verification { format: FORMAT, at_us, seconds: took.as_secs(), tables }
     }
 
     pub fn different(&self) -> u64 {
         self.tables.iter().map(|table| table.different).sum()
-    }
-
-    /// Names of the sites where rows differ.
-    pub fn sites(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.tables.iter().filter(|table| table.different > 0).map(|table| table.site.as_str()).collect();
-        names.dedup();
-        names
     }
 }

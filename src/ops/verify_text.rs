@@ -4,7 +4,8 @@ use super::status::counted;
 use super::text::{Page, Tone, grouped, keep, lines};
 use super::verify::Verification;
 
-pub fn render(verification: &Verification, page: Page) -> String {
+/// `repairing`: what differs is put back anyhow.
+pub fn render(verification: &Verification, page: Page, repairing: bool) -> String {
     let mut table = page.table(&["site", "table", "rows", "differ", "on the way or held back"]);
     for at in &verification.tables {
         table.add_row([
@@ -27,6 +28,7 @@ pub fn render(verification: &Verification, page: Page) -> String {
     }
     out += &match verification.different() {
         0 => "\nEvery site holds what the ledger says.\n".to_owned(),
+        n if repairing => format!("\n{}.\n", counted(n, "row differs", "rows differ")),
         n => format!("\n{}; `rosterd verify --repair` puts back what the ledger has.\n", counted(n, "row differs", "rows differ")),
     };
     out

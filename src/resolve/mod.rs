@@ -23,4 +23,4 @@ pub use observe::{Conflict, ConflictKind, Observed, observe};
 pub use owed::{Write, owed, sent_row};
 pub use policy::{InitialPolicy, Known, Roster, SiteView, TablePolicy};
 pub use row::{Held, Register, Row};
-pub use scan::{Reach, logged, put_back, scan};
+pub use scan::{Reach, logged, put_back, restored, scan};

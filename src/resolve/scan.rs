@@ -149,7 +149,7 @@ fn someone_else(row: &Row, roster: &Roster, site: SiteId) -> SiteId {
 }
 
 /// Site `dot.site` has come back from a backup with `content`: what it holds is older than the ledger, which wins.
-fn restored(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, content: Option<&[Cell]>) -> Observed {
+pub fn restored(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, content: Option<&[Cell]>) -> Observed {
     let view = roster.site(dot.site);
     let seen = view.known.generation().unwrap_or_default();
     let mut held = Held { site: dot.site, seen, life: Life::NONE, columns: Vec::new(), since: 0, bulk: true, apart: false };

@@ -140,6 +140,8 @@ pub fn site_at(path: PathBuf, lock_wait: Duration) -> Arc<dyn Site> {
         state_dir: PathBuf::new(),
         listen: None,
         copy_rows_per_second_max: None,
+        verify_every: None,
+        verify_rows_per_second_max: None,
         batch_rows_max: 500,
         batch_bytes_max: 1 << 22,
         chunk_rows_max: 1000,

@@ -20,6 +20,8 @@ pub fn daemon() -> Daemon {
         state_dir: "/nowhere".into(),
         listen: None,
         copy_rows_per_second_max: None,
+        verify_every: None,
+        verify_rows_per_second_max: None,
         batch_rows_max: 500,
         batch_bytes_max: 4 << 20,
         chunk_rows_max: 1000,

@@ -1,5 +1,7 @@
 //! A way to a server that can be cut: every connection through it breaks at once.
 
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
