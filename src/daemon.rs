@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::apply::lane::Repeats;
 use crate::capture::follow::now_us;
@@ -111,6 +111,9 @@ impl Member {
     }
 }
 
+/// Somebody wants the configuration to be read again, and waits for what comes of it.
+pub type Reload = oneshot::Sender<Result<String, String>>;
+
 /// A running daemon, for those who ask it and for those who stop it.
 pub struct Daemon {
     pub config: Config,
@@ -125,6 +128,8 @@ pub struct Daemon {
     stopping: watch::Sender<bool>,
     /// The ledger has turned out to be an old copy: nothing is read or written by it.
     outdated: watch::Sender<bool>,
+    reloads: mpsc::Sender<Reload>,
+    reloads_asked: Mutex<Option<mpsc::Receiver<Reload>>>,
     /// What the last verification has found.
     verified: Mutex<Option<Verification>>,
     /// Held until the daemon ends: one daemon works on a state directory.
@@ -158,6 +163,7 @@ impl Daemon {
             return Err(Failure::Refused(refused.into_iter().map(|finding| (config.sites[0].name.clone(), finding.clone())).collect()));
         }
         let tables = bind_ledger(&mut ledger, &members, plan)?;
+        let reloads = mpsc::channel(1);
         Ok(Arc::new(Daemon {
             ledger: Handle::start(ledger),
             members,
@@ -169,6 +175,8 @@ impl Daemon {
             progressed: Arc::new(Notify::new()),
             stopping: watch::Sender::new(false),
             outdated: watch::Sender::new(false),
+            reloads: reloads.0,
+            reloads_asked: Mutex::new(Some(reloads.1)),
             verified: Mutex::default(),
             _lock: lock,
             config,
@@ -198,6 +206,11 @@ impl Daemon {
             admin.abort();
             let _ = std::fs::remove_file(self.config.daemon.state_dir.join(admin::SOCKET_FILE));
         }
+    }
+
+    /// What is asked by `rosterd site add`: for whoever runs the daemon, once.
+    pub fn reloads(&self) -> Option<mpsc::Receiver<Reload>> {
+        self.reloads_asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
     /// Lets each site finish the batch in hand, and ends [`Daemon::run`].

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use clap::Args;
 use rosterd::config::Config;
-use rosterd::daemon::{self, Daemon, Failure};
+use rosterd::daemon::{self, Daemon, Failure, Reload};
 use rosterd::ops::check::Report;
 use rosterd::ops::check_text;
 use rosterd::ops::text::Page;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::{Cli, Exit, check, log, progress, service};
 
 /// Copy what the sites have, then follow their logs until SIGTERM
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  rosterd run --config ./rosterd.toml\n\nProves the configuration first, as `rosterd check` does, and refuses on errors; a client that does not answer is waited for.\nROSTERD_LOG=debug logs more. SIGTERM and Ctrl-C finish the batches in hand and stop."
+    after_help = "Example:\n  rosterd run --config ./rosterd.toml\n\nProves the configuration first, as `rosterd check` does, and refuses on errors; a client that does not answer is waited for.\nROSTERD_LOG=debug logs more. SIGTERM and Ctrl-C finish the batches in hand and stop; SIGHUP reads the configuration again."
 )]
 pub struct Run {
     /// Log as JSON lines
@@ -34,11 +35,12 @@ impl Run {
             Err(exit) => return exit,
         };
         log::start(self.log_json);
-        let told_to_stop = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => return Exit::Unreachable(format!("the system's signals can't be heard: {error}")),
+        let heard =
+            || Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?));
+        let (mut terminate, mut interrupt, mut hung_up) = match heard() {
+            Ok(signals) => signals,
+            Err(error) => return Exit::Unreachable(format!("the system's signals can't be heard: {error}")),
         };
-        let (mut terminate, mut interrupt) = told_to_stop;
         let stopped = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -55,33 +57,100 @@ impl Run {
                 Err(error) => return Exit::Unreachable(error.to_string()),
             }
         }
-        let daemon = tokio::select! {
+        let mut daemon = tokio::select! {
             () = &mut stopped => return Exit::Fine,
             started = started(config, self.log_json) => match started {
                 Ok(daemon) => daemon,
                 Err(exit) => return exit,
             },
         };
-        self.replicate(daemon, stopped).await;
+        while let Some(config) = self.replicate(cli, daemon, &mut hung_up, &mut stopped).await {
+            daemon = match Daemon::start(config).await {
+                Ok(daemon) => daemon,
+                Err(failure) => return refusal(failure),
+            };
+        }
         Exit::Fine
     }
 
-    async fn replicate(&self, daemon: Arc<Daemon>, stopped: impl Future<Output = ()>) {
+    /// Gives the configuration to begin anew with; None: it was told to stop.
+    async fn replicate(
+        &self,
+        cli: &Cli,
+        daemon: Arc<Daemon>,
+        hung_up: &mut Signal,
+        stopped: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Option<Config> {
         let bars = std::io::stderr().is_terminal() && !self.log_json;
         let surfaces = [tokio::spawn(service::notify(daemon.clone())), tokio::spawn(progress::show(daemon.clone(), bars))];
+        let reloads = daemon.reloads();
         let running = daemon.run();
         tokio::pin!(running);
-        tokio::select! {
-            () = &mut running => {}
+        let next = tokio::select! {
+            () = &mut running => None,
             () = stopped => {
                 tracing::info!("stopping");
                 service::stopping();
                 daemon.stop();
                 running.await;
+                None
+            }
+            next = reloaded(cli, hung_up, reloads) => {
+                tracing::info!("the configuration was read again; beginning anew with it");
+                daemon.stop();
+                running.await;
+                Some(next)
+            }
+        };
+        for surface in surfaces {
+            surface.abort();
+            // What it holds of the daemon has to be gone before another one takes the state directory.
+            let _ = surface.await;
+        }
+        if next.is_none() {
+            tracing::info!("stopped");
+        }
+        next
+    }
+}
+
+/// Resolves with the next configuration, when SIGHUP or a command asks for it and nothing is wrong with it.
+async fn reloaded(cli: &Cli, hung_up: &mut Signal, asked: Option<mpsc::Receiver<Reload>>) -> Config {
+    let mut asked = asked;
+    loop {
+        let reply = tokio::select! {
+            _ = hung_up.recv() => None,
+            Some(reply) = async { match &mut asked { Some(asked) => asked.recv().await, None => std::future::pending().await } } => Some(reply),
+        };
+        match proven(cli).await {
+            Ok(config) => {
+                let sites: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
+                let text = format!("rosterd begins anew with its configuration; the sites are {}", sites.join(", "));
+                reply.map(|reply| reply.send(Ok(text)));
+                return config;
+            }
+            Err(text) => {
+                tracing::error!("the configuration was read again and is not used: {text}");
+                reply.map(|reply| reply.send(Err(format!("the running daemon goes on as it was: {text}"))));
             }
         }
-        surfaces.iter().for_each(|surface| surface.abort());
-        tracing::info!("stopped");
+    }
+}
+
+/// The configuration as it is now, when `check` finds no error in it.
+async fn proven(cli: &Cli) -> Result<Config, String> {
+    let config = Config::load(&cli.config).map_err(|error| error.to_string())?;
+    let report = check::report(&config).await;
+    if report.has_errors() {
+        return Err(format!("`rosterd check` has errors\n{}", check_text::render(&report, Page { columns: 100, colours: false }, false)));
+    }
+    Ok(config)
+}
+
+fn refusal(failure: Failure) -> Exit {
+    match failure {
+        Failure::Site(error) => Exit::Unreachable(error.to_string()),
+        error => Exit::Usage(error.to_string()),
     }
 }
 
@@ -102,10 +171,7 @@ async fn started(config: Config, log_json: bool) -> Result<Arc<Daemon>, Exit> {
     if unreachable.contains(&config.sites[0].name.as_str()) {
         return Err(Exit::Unreachable("rosterd does not start: the hub does not answer".into()));
     }
-    Daemon::start(config).await.map_err(|failure| match failure {
-        Failure::Site(error) => Exit::Unreachable(error.to_string()),
-        error => Exit::Usage(error.to_string()),
-    })
+    Daemon::start(config).await.map_err(refusal)
 }
 
 fn log_findings(report: &Report) {

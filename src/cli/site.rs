@@ -1,4 +1,4 @@
-//! `rosterd site`: pause one, let it go on, take it out of the roster.
+//! `rosterd site`: take one into the roster, pause it, let it go on, take it out.
 
 use clap::{Args, Subcommand};
 use rosterd::config::Config;
@@ -6,13 +6,15 @@ use rosterd::daemon::{self, LEDGER_FILE};
 use rosterd::ledger::Ledger;
 use rosterd::model::SiteId;
 use rosterd::ops::admin::{self, Failure, Request};
+use rosterd::ops::joining_text;
+use rosterd::ops::text::Page;
 
-use super::{Cli, Exit, instructed, print};
+use super::{Cli, Exit, instructed, print, stored};
 
-/// Pause a site, let it go on, take it out of the roster
+/// Take a site into the roster, pause it, let it go on, take it out
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  rosterd site pause nj\n  rosterd site resume nj --reject\n  rosterd site remove nj\n\nTo add a site, configure it and restart rosterd: it is copied to while the others go on."
+    after_help = "Examples:\n  rosterd site pause nj\n  rosterd site resume nj --reject\n  rosterd site add nj --dry-run\n  rosterd site remove nj"
 )]
 pub struct Site {
     #[command(subcommand)]
@@ -43,8 +45,19 @@ enum What {
         #[arg(long)]
         forget_only: bool,
     },
-    /// How to add a site
-    Add { name: Option<String> },
+    /// Take a site into the roster that has been put into the configuration: it is compared and copied to while the others go on
+    #[command(
+        after_help = "Examples:\n  rosterd site add nj --dry-run   counts what would happen to the rows that nj has\n  rosterd site add nj             proves it as `rosterd check` does, then has the running daemon take it in"
+    )]
+    Add {
+        name: String,
+        /// Only count what would happen
+        #[arg(long)]
+        dry_run: bool,
+        /// As JSON
+        #[arg(long, requires = "dry_run")]
+        json: bool,
+    },
 }
 
 impl Site {
@@ -60,14 +73,7 @@ impl Site {
                 pause(&config, name, Request::Resume { site: name.clone(), accept }).await
             }
             What::Remove { name, forget_only } => remove(&config, name, *forget_only).await,
-            What::Add { name } => {
-                let name = name.as_deref().unwrap_or("...");
-                Exit::Usage(format!(
-                    "add [[site]] name = \"{name}\" and its url to {}, prove it with `rosterd check`, and restart rosterd: \
-                     the site is compared and copied to while the others go on",
-                    cli.config.display()
-                ))
-            }
+            What::Add { name, dry_run, json } => add(cli, &config, name, *dry_run, *json).await,
         }
     }
 }
@@ -91,6 +97,34 @@ async fn pause(config: &Config, name: &str, request: Request) -> Exit {
             Exit::Fine
         }
         Err(error) => Exit::Unreachable(error.to_string()),
+    }
+}
+
+async fn add(cli: &Cli, config: &Config, name: &str, dry_run: bool, json: bool) -> Exit {
+    if !config.sites.iter().any(|site| site.name == name) {
+        let file = cli.config.display();
+        return Exit::Usage(format!("put [[site]] name = \"{name}\" with its url into {file} first, and prove it with `rosterd check`"));
+    }
+    let ledger = match stored(config) {
+        Ok(ledger) => ledger,
+        Err(exit) => return exit,
+    };
+    if ledger.site_named(name).is_some_and(|record| record.identity.is_some()) {
+        return Exit::Usage(format!("site {name} is in the roster already; `rosterd status` shows how it is doing"));
+    }
+    drop(ledger);
+    if !dry_run {
+        return instructed(config, Request::Reload).await;
+    }
+    match daemon::verify::joining(config, name).await {
+        Ok(joining) => {
+            match json {
+                true => print::json(&joining),
+                false => print::out(&joining_text::render(&joining, Page::stdout())),
+            }
+            if joining.unfit.is_empty() { Exit::Fine } else { Exit::BadNews }
+        }
+        Err(failure) => Exit::Unreachable(failure.to_string()),
     }
 }
 

@@ -71,14 +71,9 @@ impl Verify {
     async fn verify(&self, config: &Config) -> Result<Verification, Exit> {
         // A ledger that is not there gets its own words.
         stored(config)?;
-        let pace = Pace {
-            rows_max: config.daemon.chunk_rows_max,
-            bytes_max: config.daemon.batch_bytes_max * 8,
-            rows_per_second_max: match self.rows_per_second {
-                Some(0) => None,
-                Some(rows) => Some(rows),
-                None => config.daemon.verify_rows_per_second_max,
-            },
+        let pace = match self.rows_per_second {
+            Some(rows) => Pace { rows_per_second_max: Some(rows).filter(|rows| *rows > 0), ..verify::pace(config) },
+            None => verify::pace(config),
         };
         let so_far = Progress::default();
         let shown = async {

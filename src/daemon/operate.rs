@@ -51,6 +51,7 @@ impl Operator for Daemon {
             Request::Pause { site } => self.pause(&site).await,
             Request::Resume { site, accept } => self.resume(&site, accept).await,
             Request::Reconcile { site, restored } => self.reconcile(&site, restored),
+            Request::Reload => json(&self.reload().await?),
             Request::Repair { site, table, keys } => self.repair(&site, &table, &keys).await,
         }
     }
@@ -129,6 +130,13 @@ impl Daemon {
                  --reject puts back what the ledger has"
             ),
         })
+    }
+
+    async fn reload(&self) -> Result<String, String> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let nobody = || "this daemon can't read its configuration again; restart it".to_owned();
+        self.reloads.send(answer).await.map_err(|_| nobody())?;
+        answered.await.map_err(|_| nobody())?
     }
 
     async fn repair(&self, name: &str, table: &str, keys: &[String]) -> Result<serde_json::Value, String> {

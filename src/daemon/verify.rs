@@ -1,4 +1,4 @@
-//! Comparing all sites with the ledger: for `rosterd verify`, and by the daemon itself now and then.
+//! Comparing sites with the ledger: for `rosterd verify`, by the daemon itself now and then, and before a site joins.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,8 +8,10 @@ use futures_util::future::try_join_all;
 use super::{Daemon, LEDGER_FILE, connect, is_free};
 use crate::capture::follow::now_us;
 use crate::capture::lock;
-use crate::config::Config;
+use crate::config::{Config, SiteConfig};
 use crate::ledger::Ledger;
+use crate::model::SiteId;
+use crate::ops::joining::{self, Joining};
 use crate::ops::verify::{self, Failure, Pace, Progress, Subject, TableVerification, Verification};
 use crate::sites::binding::Plan;
 
@@ -38,6 +40,26 @@ pub async fn verify(config: &Config, only: Option<&str>, pace: Pace, progress: &
     });
     let tables: Vec<TableVerification> = try_join_all(each).await?.into_iter().flatten().collect();
     Ok(Verification::new(tables, now_us(), begun.elapsed()))
+}
+
+/// Counts what would happen to the rows of a configured site that is not in the roster yet.
+pub async fn joining(config: &Config, name: &str) -> Result<Joining, Failure> {
+    let mut ledger = Ledger::open_read_only(&config.daemon.state_dir.join(LEDGER_FILE))?;
+    ledger.bind_registered(&config.tables)?;
+    let subject = |site: &SiteConfig| {
+        let id = SiteId(u16::MAX);
+        Subject { id, config: site.clone(), site: connect(id, site, &config.daemon), is_followed: false }
+    };
+    let plan = Plan::new(config, &subject(&config.sites[0]).site.describe().await?);
+    let site = config.sites.iter().find(|site| site.name == name).unwrap_or(&config.sites[0]);
+    joining::joining(&plan, &ledger, &subject(site), pace(config)).await
+}
+
+/// As the configuration says.
+pub fn pace(config: &Config) -> Pace {
+    let daemon = &config.daemon;
+    let (rows_max, bytes_max) = (daemon.chunk_rows_max, daemon.batch_bytes_max * 8);
+    Pace { rows_max, bytes_max, rows_per_second_max: daemon.verify_rows_per_second_max }
 }
 
 /// How soon a verification that failed is tried again.
@@ -84,16 +106,10 @@ impl Daemon {
 
     /// None: the daemon is stopping.
     async fn verified(&self) -> Result<Option<Verification>, String> {
-        let daemon = &self.config.daemon;
-        let pace = Pace {
-            rows_max: daemon.chunk_rows_max,
-            bytes_max: daemon.batch_bytes_max * 8,
-            rows_per_second_max: daemon.verify_rows_per_second_max,
-        };
         let progress = Progress::default();
         tokio::select! {
             () = self.stopped() => Ok(None),
-            verified = verify(&self.config, None, pace, &progress) => verified.map(Some).map_err(|error| error.to_string()),
+            verified = verify(&self.config, None, pace(&self.config), &progress) => verified.map(Some).map_err(|error| error.to_string()),
         }
     }
 }

@@ -76,6 +76,8 @@ pub enum Request {
         site: String,
         restored: bool,
     },
+    /// Reads the configuration again, and begins anew with it when nothing is wrong with it.
+    Reload,
     /// Puts rows back as the ledger has them; `keys` as [`crate::model::Key::to_hex`] gives them.
     Repair {
         site: String,

@@ -17,6 +17,8 @@ pub mod ids;
 pub mod init;
 pub mod inspect;
 pub mod inspect_text;
+pub mod joining;
+pub mod joining_text;
 pub mod keys;
 pub mod pairs;
 pub mod schema;

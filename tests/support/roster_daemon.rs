@@ -110,6 +110,10 @@ impl Binary {
         Binary { child, log: log.into() }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// As `kill -9`.
     pub fn kill(mut self) {
         let _ = self.child.kill();
