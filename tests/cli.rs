@@ -170,7 +170,8 @@ fn reconcile_takes_up_a_database_that_has_moved() {
     daemon.settled();
     daemon.stop();
     roster.replace_by_copy("nj");
-    roster.sql("nj", "UPDATE users SET mail = 'new' WHERE uid = 2");
+    // Without our table, nothing says that it has ever been this site.
+    roster.sql("nj", "DROP TABLE rosterd_marker; UPDATE users SET mail = 'new' WHERE uid = 2");
     let mut daemon = roster.start();
     daemon.until(|| roster.status()["sites"][1]["state"] == "stopped");
     assert_eq!(roster.run(&["reconcile", "nowhere"]).code, 2);

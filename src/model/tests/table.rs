@@ -1,3 +1,5 @@
+//! Which unique keys of a site the roster shares.
+
 use std::sync::Arc;
 
 use crate::model::{Column, ColumnType, Family, SharedUnique, SiteColumn, SiteTable, Table, TableId, UniqueKey};
