@@ -1,6 +1,6 @@
 //! Two rows with one value of a unique key: which of them keeps it, and what the other one is called.
 
-use super::apart::{has_row, is_apart};
+use super::apart::has_row;
 use super::policy::{Roster, SiteView};
 use super::row::{Register, Row};
 use crate::model::{Fingerprint, fingerprint};
@@ -18,11 +18,12 @@ pub fn keeps(one: &Register, other: &Register, roster: &Roster) -> bool {
     order(one) < order(other)
 }
 
-/// Whether the site has the row's merged values in `columns`, as far as is known. It may have come to them by itself.
+/// Whether the site has the row's merged values in `columns`, as far as is known. It may have come to them by itself, also in
+/// a row that stands apart.
 pub fn stands_at(row: &Row, view: &SiteView, columns: &[usize]) -> bool {
     let merged = |column: usize| row.registers[column].as_ref().map(|register| fingerprint(&register.value));
     let same = |column: &usize| held_print(row, view, *column) == merged(*column);
-    row.life.exists() && has_row(row, view) && !is_apart(row, view.id) && columns.iter().all(same)
+    row.life.exists() && has_row(row, view) && columns.iter().all(same)
 }
 
 /// Whether the site's row, which was `before`, does not have what it had in `columns` any more.
