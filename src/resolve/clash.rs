@@ -111,6 +111,18 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_stands_apart_is_in_the_way_with_the_value_that_it_has() {
+        let roster = roster();
+        let apart_with = |name: &str| {
+            let mut row = Row { life: Life(1), registers: vec![Some(register(2, 1, 5)); 2], ..Row::default() };
+            let content = [Cell::Value(Value::text("jim")), Cell::Value(Value::text(name))];
+            crate::resolve::stand_apart(&mut row, &roster, Dot { site: SiteId(3), counter: 1 }, &content);
+            stands_at(&row, roster.site(SiteId(3)), &[1])
+        };
+        assert!(apart_with("joe") && !apart_with("jack"));
+    }
+
+    #[test]
     fn a_site_gives_its_value_up_by_writing_another_or_deleting_the_row() {
         let roster = roster();
         let before = Row { life: Life(1), registers: vec![Some(register(2, 1, 5)); 2], ..Row::default() };
