@@ -229,6 +229,9 @@ fn found(
     report: &mut Report,
 ) -> Result<()> {
     let (id, mut row) = ledger.load(table, key)?;
+    if content.is_none() {
+        super::intake::let_in(ledger, site, id)?;
+    }
     // Without content, the row is one of the ledger's, which has only shared ones: its filter may read columns that no key has.
     if let Some(content) = &content
         && !ledger.is_shared_from(site, table, key, content, &row)

@@ -219,6 +219,9 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
         return Ok(Told::Whole);
     }
     let (id, mut row) = ledger.load(table, &key)?;
+    if after.is_none() {
+        let_in(ledger, site, id)?;
+    }
     if after.is_none() && progress.puts_back() && ledger.shared(table).is_some_and(|shared| !row.is_seen(shared.roster.site(site))) {
         // Deleted before the scan has come by: it is put back with the others.
         return Ok(Told::Whole);
@@ -301,6 +304,16 @@ pub(super) fn by_kinship(
             Ok(None)
         }
     }
+}
+
+/// There is no row at the site: a merged one that a row of its own, which it does not share, was in the way of can go there.
+pub(super) fn let_in(ledger: &mut Ledger, site: SiteId, id: Option<RowId>) -> Result<()> {
+    let Some(id) = id.filter(|id| ledger.is_quarantined(site, *id)) else { return Ok(()) };
+    if ledger.quarantined_as(site, id)? == Some(QuarantineKind::Data) {
+        ledger.release(site, id)?;
+        ledger.requeue(site, id)?;
+    }
+    Ok(())
 }
 
 /// `after` without what `before` has too.

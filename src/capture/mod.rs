@@ -15,6 +15,8 @@ mod net;
 pub mod numbers;
 pub mod reconcile;
 pub mod recover;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use intake::{Report, absorb};

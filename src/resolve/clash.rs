@@ -1,6 +1,6 @@
 //! Two rows with one value of a unique key: which of them keeps it, and what the other one is called.
 
-use super::apart::{has_row, is_apart};
+use super::apart::has_row;
 use super::policy::{Roster, SiteView};
 use super::row::{Register, Row};
 use crate::model::{Fingerprint, fingerprint};
@@ -18,11 +18,12 @@ pub fn keeps(one: &Register, other: &Register, roster: &Roster) -> bool {
     order(one) < order(other)
 }
 
-/// Whether the site has the row's merged values in `columns`, as far as is known. It may have come to them by itself.
+/// Whether the site has the row's merged values in `columns`, as far as is known. It may have come to them by itself, also in
+/// a row that stands apart.
 pub fn stands_at(row: &Row, view: &SiteView, columns: &[usize]) -> bool {
     let merged = |column: usize| row.registers[column].as_ref().map(|register| fingerprint(&register.value));
     let same = |column: &usize| held_print(row, view, *column) == merged(*column);
-    row.life.exists() && has_row(row, view) && !is_apart(row, view.id) && columns.iter().all(same)
+    row.life.exists() && has_row(row, view) && columns.iter().all(same)
 }
 
 /// Whether the site's row, which was `before`, does not have what it had in `columns` any more.
@@ -107,6 +108,18 @@ mod tests {
         roster.sites[2].known = Known::Unknown { generation: 1, restored: 0 };
         let row = Row { life: Life(1), registers: vec![Some(register(2, 1, 5)); 2], ..Row::default() };
         assert!(stands_at(&row, roster.site(SiteId(2)), &[1]) && !stands_at(&row, roster.site(SiteId(3)), &[1]));
+    }
+
+    #[test]
+    fn a_row_that_stands_apart_is_in_the_way_with_the_value_that_it_has() {
+        let roster = roster();
+        let apart_with = |name: &str| {
+            let mut row = Row { life: Life(1), registers: vec![Some(register(2, 1, 5)); 2], ..Row::default() };
+            let content = [Cell::Value(Value::text("jim")), Cell::Value(Value::text(name))];
+            crate::resolve::stand_apart(&mut row, &roster, Dot { site: SiteId(3), counter: 1 }, &content);
+            stands_at(&row, roster.site(SiteId(3)), &[1])
+        };
+        assert!(apart_with("joe") && !apart_with("jack"));
     }
 
     #[test]

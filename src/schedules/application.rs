@@ -70,8 +70,12 @@ impl World {
                 continue;
             }
             let (row, values) = self.write(n, place, before);
-            if before.is_some_and(|before| self.plan.shares(place, before)) && !self.plan.shares(place, row) {
-                self.history.deleted(place);
+            if let Some(before) = before {
+                match (self.plan.shares(place, before), self.plan.shares(place, row)) {
+                    (true, false) => self.history.deleted(place),
+                    (false, true) => self.history.shared_anew(&before, &row),
+                    _ => {}
+                }
             }
             self.sites[n].rows.insert(place, row);
             changes.push((place, before, Some(row)));
@@ -124,7 +128,8 @@ impl World {
         let mode = if accept { Mode::Accepted } else { Mode::PutBack };
         self.durable(|ledger| stopped.iter().try_for_each(|table| ledger.resume(site, *table, mode)));
         if accept {
-            self.blown.retain(|(of, ..)| *of != n);
+            let rows = &self.sites[n].rows;
+            self.blown.retain(|(of, place)| *of != n && rows.contains_key(place));
         }
         self.reconnect(n);
         self.note_rows();

@@ -25,7 +25,7 @@ pub struct History {
     pub ever_deleted: HashSet<Place>,
     /// Values of each source transaction over several rows that was captured while all sites were known.
     pub transactions: Vec<Vec<i64>>,
-    /// Values that are not asked about: what is left to see of their row is a mixture.
+    /// Values that may stand although they have been replaced.
     forgiven: HashSet<i64>,
 }
 
@@ -75,6 +75,13 @@ impl History {
         let of_row = |value: &&i64| self.values.get(value).is_some_and(|made| made.place == place);
         let gone: Vec<i64> = made.iter().filter(of_row).copied().collect();
         self.forget(gone);
+    }
+
+    /// A row of a site's own moves into the filter, which is an insert: what it has is new to the others, also where they had
+    /// it and replaced it while the row was that site's own.
+    pub fn shared_anew(&mut self, before: &Row, after: &Row) {
+        self.forgiven.extend(before);
+        self.forget(after.to_vec());
     }
 
     /// Values that were written while what their site's log shows was not taken in.

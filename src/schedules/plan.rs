@@ -117,8 +117,15 @@ impl Plan {
                 policy.rows_from_hub = Some(keep);
             }
             Focus::KeptColumn => policy.from_hub[2] = Some(true),
-            Focus::Kin => policy.insert = InsertPolicy::Quarantine,
-            Focus::Merge | Focus::Unique { rename: false } | Focus::Filter | Focus::Fuse => {}
+            Focus::Kin => {
+                // Rows stand apart from the first copy on, and others are made for them.
+                (policy.insert, policy.initial) = (InsertPolicy::Quarantine, InitialPolicy::Quarantine);
+                (self.populated, self.copied, self.steps) = (true, true, self.steps.max(80));
+                (self.heat, self.deletes) = (30.0, self.deletes.max(12.0));
+            }
+            // A row that moves into the filter behind a scan after a disaster, with an image in part, waits for its next change.
+            Focus::Filter => self.left_out = if self.ruin == 0.0 { 50.0 } else { 0.0 },
+            Focus::Merge | Focus::Unique { rename: false } | Focus::Fuse => {}
         }
     }
 

@@ -8,6 +8,7 @@ use super::site::{Entry, Place, Row, RowChange, TABLES, number};
 use super::world::World;
 use crate::apply::Job;
 use crate::config::DeletePolicy;
+use crate::ledger::{Mode, Phase};
 use crate::model::{TableId, WriteKind};
 use crate::resolve::{Register, claimed};
 use crate::sites::Outcome;
@@ -75,7 +76,7 @@ impl World {
             self.check_revived(n, at, changes, &before, whole, &merged);
         }
         match self.plan.focus {
-            Focus::Fuse if self.plan.ruin == 0.0 => self.check_fuse(n, changes, &before, &merged),
+            Focus::Fuse if self.plan.ruin == 0.0 => self.check_fuse(n, changes, &before),
             Focus::Kin if before.known => self.check_kin(n, changes, &before, &merged),
             Focus::Unique { .. } => self.check_renamed(changes, &before, &merged),
             _ => {}
@@ -103,7 +104,7 @@ impl World {
     }
 
     /// A transaction that deletes too much stops the site, and nothing that it deletes goes elsewhere unless an operator wants it to.
-    fn check_fuse(&mut self, n: usize, changes: &[RowChange], before: &Before, merged: &BTreeMap<Place, Row>) {
+    fn check_fuse(&mut self, n: usize, changes: &[RowChange], before: &Before) {
         let site = self.workers[n].id;
         let stopped = TABLES.iter().all(|table| self.ledger.progress(site, *table).stopped.is_some());
         let mut blown = Vec::new();
@@ -114,15 +115,28 @@ impl World {
             let count = held.clone().count() as u64;
             assert!(!before.known || count <= FUSE_ROWS || stopped, "site {n} deletes {count} rows of {table:?}, and goes on");
             if before.known && stopped {
-                blown.extend(held.map(|place| (n, *place)));
+                let accepted = |place: &Place| (0..self.sites.len()).any(|other| self.accepts_delete(other, *place));
+                blown.extend(held.filter(|place| !accepted(place)).map(|place| (n, *place)));
             } else if !stopped {
                 self.blown.retain(|(_, place)| !places.contains(place));
             }
         }
         self.blown.extend(blown);
+        self.check_blown();
+    }
+
+    /// What was deleted as a fuse blew stands as long as no operator has accepted it, also when a scan finds it missing.
+    pub fn check_blown(&self) {
+        let merged = self.merged();
         for (of, place) in &self.blown {
             assert!(merged.contains_key(place), "{place:?} is gone, which was deleted at site {of} as its fuse blew");
         }
+    }
+
+    /// The site lacks the row, and an operator has said that what it lacks is gone everywhere.
+    fn accepts_delete(&self, n: usize, place: Place) -> bool {
+        let progress = self.ledger.progress(self.workers[n].id, TableId(place.0));
+        progress.mode == Mode::Accepted && progress.phase < Phase::Tidying && !self.sites[n].rows.contains_key(&place)
     }
 
     /// What an application makes for a row that stands apart at its site goes nowhere.
@@ -179,8 +193,26 @@ impl World {
         }
     }
 
+    /// A row is not sent to where another one is known to have its value of the unique key.
+    fn check_rivals(&self, n: usize, job: &Job) {
+        let merged = self.merged();
+        for write in &job.batch.rows {
+            let place = (write.table.table.id.0, number(&write.key.0[0]));
+            let Some(value) = write.columns.iter().find(|(column, _)| *column == 1).map(|(_, value)| number(value)) else { continue };
+            let has = |place: &Place| self.captured_row(n, *place).is_some_and(|row| row[0] == value);
+            let rival = merged
+                .iter()
+                .map(|(other, row)| (other, row[0]))
+                .find(|(other, name)| **other != place && other.0 == place.0 && *name == value && has(other));
+            assert!(rival.is_none() || has(&place), "{place:?} goes to site {n}, where {rival:?} has its name");
+        }
+    }
+
     /// What a batch is about to do to rows of a site that the site does not share.
     pub fn check_own(&self, n: usize, job: &Job) {
+        if self.plan.is_unique() && self.is_known(n) {
+            self.check_rivals(n, job);
+        }
         let apart = if self.plan.focus == Focus::Kin { self.apart() } else { HashSet::new() };
         for write in job.batch.rows.iter().filter(|_| matches!(self.plan.focus, Focus::Filter | Focus::Kin) && self.is_known(n)) {
             let place = (write.table.table.id.0, number(&write.key.0[0]));

@@ -1,6 +1,7 @@
 //! The sites, the ledger, and the steps that one schedule is made of.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::history::History;
@@ -20,7 +21,7 @@ const LANES: [Lane; 2] = [Lane::Urgent, Lane::Bulk];
 pub struct World {
     pub random: Random,
     pub plan: Plan,
-    pub ledger: Ledger,
+    pub ledger: Store,
     pub sites: Vec<Site>,
     backups: Vec<Site>,
     pub workers: Vec<Worker>,
@@ -38,6 +39,29 @@ pub struct World {
     pub blown: Vec<(usize, Place)>,
     pub conflicts: usize,
     pub traced: bool,
+}
+
+/// The ledger, which a crash of the daemon closes and opens again.
+pub struct Store(Option<Ledger>);
+
+impl Store {
+    fn reopen(&mut self) {
+        self.0 = self.0.take().map(|ledger| ledger.reopen().unwrap());
+    }
+}
+
+impl Deref for Store {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        self.0.as_ref().expect("it is open")
+    }
+}
+
+impl DerefMut for Store {
+    fn deref_mut(&mut self) -> &mut Ledger {
+        self.0.as_mut().expect("it is open")
+    }
 }
 
 /// What the daemon has in memory for one site.
@@ -77,7 +101,7 @@ impl World {
             ledger.register_table(&table(id, false).name, &columns[..1], &columns).unwrap();
         }
         let mut world = World {
-            ledger,
+            ledger: Store(Some(ledger)),
             sites: vec![Site { unique: plan.is_unique(), ..Site::default() }; plan.sites],
             backups: Vec::new(),
             workers: ids.iter().enumerate().map(|(n, id)| Worker::new(*id, &plan, n)).collect(),
@@ -244,6 +268,7 @@ impl World {
                     let rows = self.random.of(&[1, 2, 10]);
                     self.durable(|ledger| chunk::sweep(ledger, site, table, rows, clock, &mut Report::default()));
                     self.note_rows();
+                    self.check_blown();
                     return true;
                 }
                 let opened = self.durable(|ledger| chunk::open(ledger, site, table, clock)).unwrap();
@@ -351,8 +376,7 @@ impl World {
     /// The daemon is killed.
     fn crash(&mut self) {
         self.trace(|| "crash".into());
-        let ledger = std::mem::replace(&mut self.ledger, Ledger::in_memory().unwrap());
-        self.ledger = ledger.reopen().unwrap();
+        self.ledger.reopen();
         for n in 0..self.workers.len() {
             self.workers[n] = Worker::new(self.workers[n].id, &self.plan, n);
             self.connect(n);
