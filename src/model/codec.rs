@@ -114,6 +114,16 @@ impl Writer {
 
 pub struct Reader<'a>(&'a [u8]);
 
+impl Key {
+    /// The key that [`Writer::key`] wrote, and nothing behind it.
+    pub fn decode(bytes: &[u8]) -> Result<Key, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let key = reader.key()?;
+        reader.end()?;
+        Ok(key)
+    }
+}
+
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader(bytes)
@@ -189,13 +199,13 @@ impl<'a> Reader<'a> {
             0 => Value::Null,
             1 => Value::Int(self.int()?),
             2 => Value::unsigned(self.uint()?),
-            3 => Value::Float(self.u64()?),
+            3 => self.float()?,
             4 => Value::Decimal(Decimal::parse(self.text()?).ok_or(Malformed)?),
             5 => Value::Text(self.text()?.into()),
             6 => Value::Bytes(self.bytes()?.into()),
             7 => Value::Date(self.date()?),
             8 => Value::Time(self.int()?),
-            9 => Value::DateTime(DateTime { date: self.date()?, us: self.int()? }),
+            9 => Value::DateTime(Some(DateTime { date: self.date()?, us: self.int()? }).filter(|at| at.plausible()).ok_or(Malformed)?),
             10 => Value::Json(self.text()?.into()),
             _ => return Err(Malformed),
         })
@@ -206,8 +216,13 @@ impl<'a> Reader<'a> {
         (0..n).map(|_| self.value()).collect::<Result<Vec<_>, _>>().map(Key)
     }
 
+    fn float(&mut self) -> Result<Value, Malformed> {
+        let bits = self.u64()?;
+        Some(Value::float(f64::from_bits(bits))).filter(|value| *value == Value::Float(bits)).ok_or(Malformed)
+    }
+
     fn date(&mut self) -> Result<Date, Malformed> {
         let year = i32::try_from(self.int()?).map_err(|_| Malformed)?;
-        Ok(Date { year, month: self.byte()?, day: self.byte()? })
+        Some(Date { year, month: self.byte()?, day: self.byte()? }).filter(|date| date.plausible()).ok_or(Malformed)
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use mysql_async::binlog::events::Event;
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -141,21 +142,26 @@ async fn read(server: Arc<Server>, mut stream: BinlogStream, mut groups: Groups,
             Err(_) => server.error(Cause::Disconnected, format!("the log said nothing for {} s", SILENCE_MAX.as_secs())),
             Ok(None) => server.error(Cause::Disconnected, "the server ended the log"),
             Ok(Some(Err(error))) => log_error(&server, error),
-            Ok(Some(Ok(event))) => match groups.feed(&event, now_us()) {
-                Ok(()) => {
-                    while let Some(item) = groups.take() {
-                        if !give(&room, &items, item).await {
-                            return;
-                        }
-                    }
-                    continue;
-                }
+            Ok(Some(Ok(event))) => match hand_on(&mut groups, &event, &room, &items).await {
+                Ok(true) => continue,
+                Ok(false) => return,
                 Err(reason) => server.error(Cause::Protocol, format!("the log can't be read: {reason}")),
             },
         };
         let _ = items.send(Ahead(Err(error), None)).await;
         return;
     }
+}
+
+/// Gives what an event says. False: nobody wants more.
+async fn hand_on(groups: &mut Groups, event: &Event, room: &Arc<Semaphore>, items: &mpsc::Sender<Ahead>) -> Result<bool, &'static str> {
+    groups.feed(event, now_us())?;
+    while let Some(item) = groups.take()? {
+        if !give(room, items, item).await {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn give(room: &Arc<Semaphore>, items: &mpsc::Sender<Ahead>, item: LogItem) -> bool {

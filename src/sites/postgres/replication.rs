@@ -231,7 +231,8 @@ impl Replication {
             return Err(self.unexpected(doing, "length"));
         }
         if self.input.len() <= length {
-            self.input.reserve(length + 1 - self.input.len());
+            // As much again as has come: a length alone takes no memory.
+            self.input.reserve((length + 1 - self.input.len()).min(self.input.len().max(READ_BYTES)));
             return Ok(None);
         }
         let mut message = self.input.split_to(length + 1).freeze();

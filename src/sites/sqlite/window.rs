@@ -17,7 +17,7 @@ pub const ENTRIES_MAX: usize = 5_000;
 /// Content of one look.
 const BYTES_MAX: usize = 32 << 20;
 /// Changes further apart in time do not go into one transaction: a commit time then stands for all of it within this.
-const RUN_MS_MAX: i64 = 1_000;
+const RUN_MS_MAX: u64 = 1_000;
 
 /// A place in the changelog: the last row that was read, and its time, by which a changelog that was put back is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,11 @@ impl Place {
 
     pub fn position(self) -> Position {
         Position(format!("{}.{}", self.id, self.at_ms))
+    }
+
+    /// Not before 1970, so that spans of time can be counted.
+    fn committed_us(self) -> i64 {
+        self.at_ms.saturating_mul(1000).max(0)
     }
 
     /// The last row of the changelog.
@@ -61,7 +66,7 @@ impl Place {
             }
             Some(_) => None,
             None if given < self.id => Some("the changelog ends before what was read of it: the database was put back from an older copy"),
-            None if self.at_ms == 0 && lowest.map_or(given == self.id, |lowest| lowest <= self.id + 1) => None,
+            None if self.at_ms == 0 && lowest.map_or(given == self.id, |lowest| lowest <= self.id.saturating_add(1)) => None,
             None => Some("rows of the changelog that were not read yet are gone"),
         })
     }
@@ -287,7 +292,7 @@ impl Window {
         Ok(LogItem::Transaction(Transaction {
             site: self.site,
             position: Some(place.position()),
-            committed_us: place.at_ms * 1000,
+            committed_us: place.committed_us(),
             origin,
             changes,
         }))
@@ -340,7 +345,7 @@ impl Window {
 
 /// The key that a row had before, when no row has it any more.
 fn moved_from(db: &Connection, followed: &Followed, entries: &[Entry], i: usize) -> rusqlite::Result<Option<crate::model::Key>> {
-    let Some(before) = i.checked_sub(1).map(|n| &entries[n]).filter(|before| before.place.id + 1 == entries[i].place.id) else {
+    let Some(before) = i.checked_sub(1).map(|n| &entries[n]).filter(|before| before.place.id.checked_add(1) == Some(entries[i].place.id)) else {
         return Ok(None);
     };
     let (What::Row(old, raw), What::Row(new, _)) = (&before.what, &entries[i].what) else { return Ok(None) };
@@ -398,7 +403,7 @@ impl Run {
     }
 
     fn is_over(&self, next: Place) -> bool {
-        self.started_ms.is_some_and(|started| next.at_ms.saturating_sub(started).abs() > RUN_MS_MAX)
+        self.started_ms.is_some_and(|started| next.at_ms.abs_diff(started) > RUN_MS_MAX)
     }
 
     fn end(&mut self, window: &Window, items: &mut Vec<LogItem>) {
@@ -407,7 +412,7 @@ impl Run {
             items.push(LogItem::Transaction(Transaction {
                 site: window.site,
                 position: Some(run.place.position()),
-                committed_us: run.place.at_ms * 1000,
+                committed_us: run.place.committed_us(),
                 origin: Origin::Local,
                 changes: run.changes,
             }));
