@@ -159,7 +159,8 @@ fn landing(
     let mut nets: Vec<Option<Net>> = std::mem::take(rows).into_iter().map(Some).collect();
     for sent in &payload.rows {
         let net = places.get(&(sent.table, sent.key.clone())).map(|at| &mut nets[*at]);
-        if ledger.shared(sent.table).is_none() {
+        // A key of another width is not one that we sent.
+        if ledger.shared(sent.table).is_none_or(|shared| shared.table.key.len() != sent.key.0.len()) {
             continue;
         }
         let (id, mut row) = ledger.load(sent.table, &sent.key)?;

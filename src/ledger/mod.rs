@@ -7,6 +7,8 @@ mod claims;
 mod error;
 mod forget;
 mod history;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod open;
 mod owed;
 mod progress;

@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
             6 => Value::Bytes(self.bytes()?.into()),
             7 => Value::Date(self.date()?),
             8 => Value::Time(self.int()?),
-            9 => Value::DateTime(Some(DateTime { date: self.date()?, us: self.int()? }).filter(|at| at.plausible()).ok_or(Malformed)?),
+            9 => Value::DateTime(DateTime { date: self.date()?, us: self.int()? }),
             10 => Value::Json(self.text()?.into()),
             _ => return Err(Malformed),
         })
@@ -223,6 +223,6 @@ impl<'a> Reader<'a> {
 
     fn date(&mut self) -> Result<Date, Malformed> {
         let year = i32::try_from(self.int()?).map_err(|_| Malformed)?;
-        Some(Date { year, month: self.byte()?, day: self.byte()? }).filter(|date| date.plausible()).ok_or(Malformed)
+        Ok(Date { year, month: self.byte()?, day: self.byte()? })
     }
 }

@@ -223,7 +223,7 @@ fn inflate(mut data: &[u8]) -> Result<Vec<u8>, &'static str> {
     if out.len() == bytes { Ok(out) } else { Err(BAD) }
 }
 
-fn lenenc(data: &mut &[u8]) -> Result<usize, &'static str> {
+pub(super) fn lenenc(data: &mut &[u8]) -> Result<usize, &'static str> {
     Ok(match number(data, 1)? {
         0xfc => number(data, 2)?,
         0xfd => number(data, 3)?,

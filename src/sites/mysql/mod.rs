@@ -9,6 +9,8 @@ mod events;
 mod grants;
 mod groups;
 mod gtid;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod image;
 mod json;
 mod log;

@@ -6,6 +6,8 @@ mod chunks;
 mod connect;
 mod describe;
 mod errors;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod log;
 mod numbering;
 mod pgoutput;

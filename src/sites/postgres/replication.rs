@@ -44,6 +44,12 @@ pub(super) enum Frame {
 }
 
 impl Replication {
+    /// A session over a connection that is open already.
+    #[cfg(any(test, fuzzing))]
+    pub fn over(site: &str, stream: Box<dyn Stream>) -> Replication {
+        Replication { site: site.into(), stream, input: BytesMut::new(), output: BytesMut::new() }
+    }
+
     pub async fn connect(connector: &Connector) -> Result<Replication> {
         let doing = format!("connecting to {} for replication", connector.place());
         connector.within(&doing, Replication::open(connector, &doing)).await

@@ -4,6 +4,8 @@ mod chunks;
 mod connect;
 mod describe;
 mod errors;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod log;
 mod numbering;
 mod probe;
