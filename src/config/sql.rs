@@ -5,6 +5,9 @@ use sqlparser::tokenizer::{Location, TokenizerError};
 
 use super::error::Fault;
 
+/// Nesting that is read. The parser recurses, and takes some 50 KB of stack for each level in a build without optimization.
+pub(super) const DEPTH_MAX: usize = 20;
+
 /// Why SQL text is refused, with the line of `text` that `place` is on and a caret under it.
 /// An empty `place` is the end of the text.
 pub(super) fn fault_at(text: &str, place: Location, cause: impl Into<String>, advice: impl Into<String>) -> Fault {
