@@ -11,7 +11,7 @@ use super::{TARGETS, Target};
 use crate::model::tests::Random;
 
 /// A target's time where the environment does not say more.
-const TIME: Duration = Duration::from_millis(1500);
+const TIME: Duration = Duration::from_millis(800);
 /// No input may take longer, on a busy machine too.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(20);
 /// What one input may have allocated at one time: so much, and so many bytes for each of its own.
