@@ -34,8 +34,18 @@ fn keep(name: &str, bytes: &[u8]) {
 fn every_engine_is_in_the_corpus() {
     let mut sum = 0;
     for name in [
-        "mysql/mariadb-10.11", "mysql/mariadb-11.8", "mysql/mysql-9.7", "mysql/mysql-9.7-packed", "postgres/postgres-15", "postgres/postgres-18",
-        "sqlite/site.db", "sqlite/cells", "ledger/ledger.sqlite", "ledger/cells", "ledger/record-0", "ledger/marker-0",
+        "mysql/mariadb-10.11",
+        "mysql/mariadb-11.8",
+        "mysql/mysql-9.7",
+        "mysql/mysql-9.7-packed",
+        "postgres/postgres-15",
+        "postgres/postgres-18",
+        "sqlite/site.db",
+        "sqlite/cells",
+        "ledger/ledger.sqlite",
+        "ledger/cells",
+        "ledger/record-0",
+        "ledger/marker-0",
     ] {
         let bytes = std::fs::metadata(place(name)).unwrap_or_else(|error| panic!("{name}: {error}")).len();
         assert!(bytes > 0, "{name} is empty");
@@ -180,7 +190,10 @@ fn a_changelog_and_a_ledger() {
         db
     };
     let db = copy(Path::new(&site), "sqlite/site.db");
-    keep("sqlite/cells", &fields(&db, "SELECT id, at_ms, moved, tbl, k0, k1, k2, k3, k4, k5, k6, k7 FROM rosterd_changelog ORDER BY id", None));
+    keep(
+        "sqlite/cells",
+        &fields(&db, "SELECT id, at_ms, moved, tbl, k0, k1, k2, k3, k4, k5, k6, k7 FROM rosterd_changelog ORDER BY id", None),
+    );
     singles(&db, "SELECT payload FROM rosterd_marker WHERE kind = 'b'", "marker");
     let ledger = copy(&roster.state_dir().join("ledger.sqlite"), "ledger/ledger.sqlite");
     singles(&ledger, "SELECT record FROM row ORDER BY length(record) DESC", "record");

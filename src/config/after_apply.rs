@@ -32,11 +32,13 @@ pub(super) fn after_apply(text: &str) -> Result<AfterApply, Fault> {
 fn check(text: &str, plain: &str) -> Result<(), Fault> {
     let dialects: [&dyn Dialect; 4] = [&GenericDialect {}, &MySqlDialect {}, &PostgreSqlDialect {}, &SQLiteDialect {}];
     let mut first = None;
-    let statements = dialects.into_iter().find_map(|dialect| match Parser::new(dialect).with_recursion_limit(DEPTH_MAX).try_with_sql(plain).and_then(|mut parser| parser.parse_statements()) {
-        Ok(statements) => Some(statements),
-        Err(error) => {
-            first.get_or_insert(error);
-            None
+    let statements = dialects.into_iter().find_map(|dialect| {
+        match Parser::new(dialect).with_recursion_limit(DEPTH_MAX).try_with_sql(plain).and_then(|mut parser| parser.parse_statements()) {
+            Ok(statements) => Some(statements),
+            Err(error) => {
+                first.get_or_insert(error);
+                None
+            }
         }
     });
     let Some(statements) = statements else {

@@ -127,7 +127,8 @@ impl<'a> Report<'a> {
         let start = span.map(|s| s.start.min(self.text.len()));
         let line = start.map(|start| self.line(start));
         let Fault { cause, advice, excerpt } = fault;
-        let (place, cause, advice) = (shortened(place, TEXT_CHARS_MAX), shortened(&cause, TEXT_CHARS_MAX), shortened(&advice, TEXT_CHARS_MAX));
+        let (place, cause, advice) =
+            (shortened(place, TEXT_CHARS_MAX), shortened(&cause, TEXT_CHARS_MAX), shortened(&advice, TEXT_CHARS_MAX));
         let problem = Problem { file: self.file.clone(), line, place, cause, advice, excerpt };
         self.found.push((start.unwrap_or(usize::MAX), problem));
     }
@@ -169,7 +170,14 @@ impl<'a> Report<'a> {
     pub fn finish(mut self) -> Vec<Problem> {
         if self.more > 0 {
             let cause = format!("{} more problems", self.more);
-            let problem = Problem { file: self.file.clone(), line: None, place: String::new(), cause, advice: "mend these first".into(), excerpt: None };
+            let problem = Problem {
+                file: self.file.clone(),
+                line: None,
+                place: String::new(),
+                cause,
+                advice: "mend these first".into(),
+                excerpt: None,
+            };
             self.found.push((usize::MAX, problem));
         }
         self.found.sort_by_key(|(start, _)| *start);

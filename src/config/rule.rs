@@ -99,7 +99,10 @@ impl Place<'_, '_> {
         let fault = if is_key && columns.is_empty() {
             Some(Fault::new("key is empty", "name its columns, or leave key out for the primary key"))
         } else if columns.len() > COLUMNS_MAX {
-            Some(Fault::new(format!("{what} has {} columns", columns.len()), format!("no table has more than {COLUMNS_MAX}: take some out")))
+            Some(Fault::new(
+                format!("{what} has {} columns", columns.len()),
+                format!("no table has more than {COLUMNS_MAX}: take some out"),
+            ))
         } else if columns.iter().any(|column| column.is_empty()) {
             Some(Fault::new(format!("{what} has an empty column name"), "take it out"))
         } else {

@@ -3,22 +3,8 @@
 use crate::model::tests::Random;
 
 /// Numbers that lengths, counts and times break at.
-const NUMBERS: [u64; 14] = [
-    0,
-    1,
-    0x7f,
-    0x80,
-    0xff,
-    0x100,
-    0x7fff,
-    0xffff,
-    0x7fff_ffff,
-    0xffff_ffff,
-    1 << 40,
-    i64::MAX as u64,
-    i64::MIN as u64,
-    u64::MAX,
-];
+const NUMBERS: [u64; 14] =
+    [0, 1, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 40, i64::MAX as u64, i64::MIN as u64, u64::MAX];
 /// So that what grows from copy to copy does not become slow.
 const BYTES_MAX: usize = 1 << 17;
 

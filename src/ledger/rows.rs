@@ -254,7 +254,9 @@ impl Ledger {
     fn key(&self, table: TableId, bytes: &[u8]) -> Result<Key> {
         let key = Key::decode(bytes)?;
         match self.shared(table) {
-            Some(shared) if shared.table.key.len() != key.0.len() => Err(Error::Damaged("a row's key has another width than the table's".into())),
+            Some(shared) if shared.table.key.len() != key.0.len() => {
+                Err(Error::Damaged("a row's key has another width than the table's".into()))
+            }
             _ => Ok(key),
         }
     }

@@ -204,7 +204,11 @@ fn common_ranges(a: &[(u64, u64)], b: &[(u64, u64)]) -> Vec<(u64, u64)> {
         if from <= to {
             common.push((from, to));
         }
-        if x.1 < y.1 { a.next() } else { b.next() };
+        if x.1 < y.1 {
+            a.next()
+        } else {
+            b.next()
+        };
     }
     common
 }
@@ -267,7 +271,9 @@ mod tests {
         assert_eq!(set.to_string(), format!("{A}:1-8,{A}:tag_a:3"));
         let other = GtidSet::parse(Flavor::MySql, &format!("{A}:2-3:7-20")).unwrap();
         assert_eq!(set.intersect(&other).to_string(), format!("{A}:2-3:7-8"));
-        for damaged in ["nonsense:1".into(), format!("{A}:0"), format!("{A}:5-4"), format!("{A}:1-18446744073709551615"), format!("{A}:t'x:1")] {
+        for damaged in
+            ["nonsense:1".into(), format!("{A}:0"), format!("{A}:5-4"), format!("{A}:1-18446744073709551615"), format!("{A}:t'x:1")]
+        {
             assert!(GtidSet::parse(Flavor::MySql, &damaged).is_none(), "{damaged}");
         }
     }

@@ -182,7 +182,9 @@ mod tests {
         assert_eq!(jsonb_text(&[STRING, 1, b'"']).unwrap(), "\"\\\"\"");
         // A list of itself, twice.
         let endless = [SMALL_ARRAY, 2, 0, 10, 0, SMALL_ARRAY, 0, 0, SMALL_ARRAY, 0, 0];
-        for bytes in [&endless[..], &[STRING, 9, b'a'], &[LARGE_OBJECT, 255, 255, 255, 255], &[99], &[SMALL_ARRAY, 1, 0, 9, 0, SMALL_ARRAY, 0, 0]] {
+        for bytes in
+            [&endless[..], &[STRING, 9, b'a'], &[LARGE_OBJECT, 255, 255, 255, 255], &[99], &[SMALL_ARRAY, 1, 0, 9, 0, SMALL_ARRAY, 0, 0]]
+        {
             assert!(jsonb_text(bytes).is_err());
         }
     }

@@ -6,7 +6,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
 use super::describe;
-use super::triggers::{CHANGELOG_TABLE, KEY_COLUMNS_MAX};
+use super::triggers::{self, CHANGELOG_TABLE, KEY_COLUMNS_MAX};
 use super::uncaptured::Uncaptured;
 use super::window::{Place, Seen, Window};
 use crate::hostile::fields::{Field, fields};
@@ -30,16 +30,27 @@ impl ToSql for Field {
 
 /// Rows of the changelog, of the marker table and of a shared table, as somebody may write them who is not ours.
 pub fn changelog(data: &[u8]) {
-    let db = Connection::open_in_memory().expect("memory is there");
-    make(&db).expect("the tables are made");
+    read(&filled(data).expect("any field can be stored"), &mut check);
+}
+
+fn filled(data: &[u8]) -> rusqlite::Result<Connection> {
+    let db = Connection::open_in_memory()?;
+    make(&db)?;
     let mut values = fields(data).peekable();
+    let mut rows = Vec::new();
     while values.peek().is_some() {
-        let row: Vec<Field> = values.by_ref().take(4 + KEY_COLUMNS_MAX).collect();
-        let _ = insert(&db, CHANGELOG_TABLE, &row);
-        let _ = insert(&db, "users", &row[row.len().min(4)..row.len().min(4 + USERS.len())]);
-        let _ = insert(&db, MARKER_TABLE, &row[row.len().min(4)..row.len().min(7)]);
+        rows.push(values.by_ref().take(4 + KEY_COLUMNS_MAX).collect::<Vec<Field>>());
     }
-    read(&db);
+    for row in &rows {
+        insert(&db, "users", &row[row.len().min(4)..row.len().min(4 + USERS.len())])?;
+        insert(&db, MARKER_TABLE, &row[row.len().min(4)..row.len().min(7)])?;
+    }
+    // What the triggers have logged of that.
+    db.execute_batch(&format!("DELETE FROM {CHANGELOG_TABLE}"))?;
+    for row in &rows {
+        insert(&db, CHANGELOG_TABLE, row)?;
+    }
+    Ok(db)
 }
 
 /// A site's whole file.
@@ -48,7 +59,7 @@ pub fn database(data: &[u8]) {
     std::fs::write(&path, data).expect("the file can be written");
     if let Ok(db) = Connection::open(&path) {
         let _ = describe::tables(&db);
-        read(&db);
+        read(&db, &mut check);
     }
     let _ = std::fs::remove_file(&path);
 }
@@ -64,24 +75,32 @@ fn make(db: &Connection) -> rusqlite::Result<()> {
          CREATE TABLE users ({});",
         keys.join(", "),
         users.join(", ")
-    ))
+    ))?;
+    let table = self::users();
+    triggers::install(db, &[(&table, triggers::wanted(&table, &[]))])
 }
 
 fn insert(db: &Connection, table: &str, row: &[Field]) -> rusqlite::Result<usize> {
     let marks = vec!["?"; row.len()].join(", ");
-    let width = if table == "users" { USERS.len() } else if table == MARKER_TABLE { 3 } else { 4 + KEY_COLUMNS_MAX };
+    let width = if table == "users" {
+        USERS.len()
+    } else if table == MARKER_TABLE {
+        3
+    } else {
+        4 + KEY_COLUMNS_MAX
+    };
     let rest = ", NULL".repeat(width - row.len());
     let values = if row.is_empty() { vec!["NULL"; width].join(", ") } else { marks + &rest };
     db.execute(&format!("INSERT INTO {table} VALUES ({values})"), params_from_iter(row))
 }
 
-fn read(db: &Connection) {
+fn read(db: &Connection, each: &mut dyn FnMut(&LogItem)) {
     let tables = [Arc::new(users())];
     let mut window = Window::new(SiteId(1), "corpus", Place::default(), &tables);
     for _ in 0..LOOKS_MAX {
         let before = window.place;
         match window.look(db) {
-            Ok(Seen::Items(items)) => items.iter().for_each(check),
+            Ok(Seen::Items(items)) => items.iter().for_each(&mut *each),
             Ok(Seen::Nothing | Seen::Lost(_)) | Err(_) => break,
         }
         if window.place == before {
@@ -105,9 +124,10 @@ fn check(item: &LogItem) {
 fn users() -> SiteTable {
     let ty = |declared| describe::column_type(declared, false);
     let shared = USERS.map(|(name, declared)| Column { name: name.into(), family: ty(declared).family().expect("known"), secret: false });
-    let here = USERS.into_iter().enumerate().map(|(ordinal, (name, declared))| {
-        Some(SiteColumn { name: name.into(), ty: ty(declared), ordinal, nullable: true, values: None })
-    });
+    let here = USERS
+        .into_iter()
+        .enumerate()
+        .map(|(ordinal, (name, declared))| Some(SiteColumn { name: name.into(), ty: ty(declared), ordinal, nullable: true, values: None }));
     SiteTable {
         table: Arc::new(Table { id: TableId(1), name: "users".into(), columns: shared.into(), key: vec![0], urgent: false }),
         schema: "main".into(),
@@ -117,4 +137,19 @@ fn users() -> SiteTable {
         allocation: None,
         fills: Vec::new(),
     }
+}
+
+/// The targets see what our triggers logged: were it refused at once, damaged copies of it would prove nothing.
+#[cfg(test)]
+#[test]
+fn the_corpus_is_read_whole() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/sqlite");
+    let (mut transactions, mut changes, mut watermarks) = (0, 0, 0);
+    let db = filled(&std::fs::read(corpus.join("cells")).unwrap()).unwrap();
+    read(&db, &mut |item| match item {
+        LogItem::Transaction(transaction) => (transactions, changes) = (transactions + 1, changes + transaction.changes.len()),
+        LogItem::Watermark { .. } => watermarks += 1,
+        _ => {}
+    });
+    assert!(transactions > 1 && changes > 1 && watermarks > 0, "{transactions} transactions, {changes} changes, {watermarks} watermarks");
 }

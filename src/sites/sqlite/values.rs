@@ -35,6 +35,14 @@ impl Raw {
         }
     }
 
+    /// Bytes of its content, for bounds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Raw::Null | Raw::Integer(_) | Raw::Real(_) => 0,
+            Raw::Text(bytes) | Raw::Blob(bytes) => bytes.len(),
+        }
+    }
+
     fn into_key(self) -> Raw {
         match self {
             Raw::Real(bits) => {

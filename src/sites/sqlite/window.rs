@@ -14,7 +14,9 @@ use crate::sites::MARKER_TABLE;
 
 /// Changelog rows of one look, unless a landing goes on past them.
 pub const ENTRIES_MAX: usize = 5_000;
-/// Content of one look.
+/// A landing that goes on past them is none of ours: its end is missing.
+const LANDING_ENTRIES_MAX: usize = 2_000_000;
+/// Content of one look, and keys of one.
 const BYTES_MAX: usize = 32 << 20;
 /// Changes further apart in time do not go into one transaction: a commit time then stands for all of it within this.
 const RUN_MS_MAX: u64 = 1_000;
@@ -189,12 +191,16 @@ impl Window {
     fn entries(&self, db: &Connection) -> rusqlite::Result<(Vec<Entry>, bool)> {
         let mut statement = db.prepare_cached(&entries_sql())?;
         let mut found = statement.query([self.place.id])?;
-        let (mut entries, mut landing) = (Vec::new(), false);
+        let (mut entries, mut landing, mut bytes) = (Vec::new(), false, 0);
         while let Some(row) = found.next()? {
-            if entries.len() >= ENTRIES_MAX && !landing {
+            let full = entries.len() >= ENTRIES_MAX || bytes >= BYTES_MAX;
+            if full && (!landing || entries.len() >= LANDING_ENTRIES_MAX) {
                 return Ok((entries, false));
             }
             let entry = self.entry(row)?;
+            if let What::Row(_, key) = &entry.what {
+                bytes += key.iter().map(Raw::bytes).sum::<usize>();
+            }
             landing = match entry.what {
                 What::Begin(_) => true,
                 What::End => false,
@@ -345,7 +351,8 @@ impl Window {
 
 /// The key that a row had before, when no row has it any more.
 fn moved_from(db: &Connection, followed: &Followed, entries: &[Entry], i: usize) -> rusqlite::Result<Option<crate::model::Key>> {
-    let Some(before) = i.checked_sub(1).map(|n| &entries[n]).filter(|before| before.place.id.checked_add(1) == Some(entries[i].place.id)) else {
+    let Some(before) = i.checked_sub(1).map(|n| &entries[n]).filter(|before| before.place.id.checked_add(1) == Some(entries[i].place.id))
+    else {
         return Ok(None);
     };
     let (What::Row(old, raw), What::Row(new, _)) = (&before.what, &entries[i].what) else { return Ok(None) };
