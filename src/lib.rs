@@ -13,8 +13,8 @@ pub mod ops;
 pub mod resolve;
 pub mod sites;
 
-#[cfg(any(test, fuzzing))]
-pub mod hostile;
+#[cfg(test)]
+mod hostile;
 mod mutation;
 #[cfg(test)]
 mod schedules;

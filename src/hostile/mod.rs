@@ -1,16 +1,13 @@
 //! What decodes bytes from outside, taken by itself: each target takes any bytes, and must come back without a panic, in bounded
-//! memory and time. For tests and fuzzers only.
+//! memory and time.
 //!
 //! `cargo test --lib hostile` feeds each target for a moment with damaged copies of what real servers wrote (`tests/corpus/`);
-//! `ROSTERD_HOSTILE_SECONDS=600 cargo test --profile hostile --lib hostile::tests::pgoutput -- --nocapture` does so for longer.
-//! `fuzz/` gives the same targets to libFuzzer.
+//! `ROSTERD_HOSTILE_SECONDS=600 cargo test --lib hostile::tests::pgoutput -- --nocapture` does so for longer, and
+//! `ROSTERD_SEED=17` in another order. An input that fails is kept as `target/hostile-NAME`.
 
-#[cfg(test)]
 mod damage;
 pub(crate) mod fields;
-#[cfg(test)]
 mod memory;
-#[cfg(test)]
 mod tests;
 mod words;
 

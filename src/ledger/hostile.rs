@@ -1,4 +1,4 @@
-//! The ledger's file, given any bytes. For tests and fuzzers only.
+//! The ledger's file, given any bytes. For tests only.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ mod claims;
 mod error;
 mod forget;
 mod history;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub(crate) mod hostile;
 mod open;
 mod owed;

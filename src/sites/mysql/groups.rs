@@ -8,10 +8,9 @@ use mysql_async::binlog::events::Event;
 use super::ddl::{Act, Touch, act};
 use super::events::{GroupStart, Parsed, Rows, RowsData, RowsKind, parse};
 use super::gtid::GtidSet;
+use super::parts::Part;
 use super::shapes::{RawRow, Reader, Shape, Share, Shares, image, marker, next_row};
-use crate::model::{
-    Cell, Change, Image, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, SiteTable, TableId, Transaction, Unnamed,
-};
+use crate::model::{Cell, Image, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, SiteTable, TableId, Transaction};
 use crate::sites::LogMember;
 
 /// A transaction of an application that is larger is given in parts.
@@ -62,20 +61,6 @@ struct Group {
     parts: Vec<Part>,
     /// What else happened, in order: said after the transaction.
     notes: Vec<Note>,
-}
-
-/// One member's part in a group.
-#[derive(Default)]
-struct Part {
-    /// The member has captured this group before.
-    skip: bool,
-    changes: Vec<Change>,
-    bytes: usize,
-    /// Some of the transaction has been given already.
-    begun: bool,
-    landing: Option<(MarkerId, Vec<u8>)>,
-    watermarks: Vec<MarkerId>,
-    savepoints: Vec<(String, usize)>,
 }
 
 struct Note {
@@ -444,65 +429,4 @@ impl Note {
             What::Alarm(message) => LogItem::Alarm { site, table, position, message: message.clone() },
         }
     }
-}
-
-impl Part {
-    fn is_empty(&self) -> bool {
-        self.changes.is_empty() && !self.begun && self.landing.is_none() && self.watermarks.is_empty()
-    }
-
-    /// Adds a row's change, and a second one when its key changed. False: its key can't be told.
-    fn push(&mut self, table: &SiteTable, before: Option<Image>, after: Option<Image>) -> bool {
-        let id = table.table.id;
-        self.bytes += before.iter().chain(&after).map(weight).sum::<usize>();
-        let named = |image: Option<Image>| match image.map(|image| (table.key_in(&image), image)) {
-            Some((Ok(key), image)) => Ok((Some(key), table.shared(image))),
-            Some((Err(Unnamed::LeftOut), _)) => Err(()),
-            // No row of the roster's: as if it were not there.
-            Some((Err(Unnamed::Refused(_)), _)) | None => Ok((None, None)),
-        };
-        let (Ok((old, before)), Ok((new, after))) = (named(before), named(after)) else { return false };
-        match (old, new) {
-            (Some(old), Some(new)) if old != new => {
-                self.changes.push(Change { table: id, key: old.clone(), before, after: None, moved_from: None });
-                self.changes.push(Change { table: id, key: new, before: None, after, moved_from: Some(old) });
-            }
-            (_, Some(key)) | (Some(key), None) => self.changes.push(Change { table: id, key, before, after, moved_from: None }),
-            (None, None) => {}
-        }
-        true
-    }
-
-    fn roll_back_to(&mut self, name: &str) -> Result<(), &'static str> {
-        let found = self.savepoints.iter().rposition(|(n, _)| n == name);
-        match found {
-            Some(at) => {
-                self.changes.truncate(self.savepoints[at].1);
-                self.savepoints.truncate(at + 1);
-                Ok(())
-            }
-            None if self.begun => Err("a transaction that was given in parts was rolled back to a savepoint"),
-            None => Ok(()),
-        }
-    }
-
-    fn give(self, site: SiteId, committed_us: i64, position: &Position, out: &mut VecDeque<LogItem>) {
-        let position = position.clone();
-        if !self.changes.is_empty() || self.begun || self.landing.is_some() {
-            let origin = self.landing.map_or(Origin::Local, |(marker, payload)| Origin::Landing { marker, payload });
-            let transaction = Transaction { site, position: Some(position.clone()), committed_us, origin, changes: self.changes };
-            out.push_back(LogItem::Transaction(transaction));
-        }
-        out.extend(self.watermarks.into_iter().map(|marker| LogItem::Watermark { site, marker, position: position.clone() }));
-    }
-}
-
-pub(super) fn weight(image: &Image) -> usize {
-    image
-        .iter()
-        .map(|cell| match cell {
-            Cell::Value(value) => value.weight(),
-            _ => 24,
-        })
-        .sum()
 }

@@ -1,4 +1,4 @@
-//! What reads the log, given any bytes. For tests and fuzzers only.
+//! What reads the log, given any bytes. For tests only.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -215,7 +215,6 @@ fn text(chars_max: Option<u32>, charset: Charset) -> ColumnType {
 }
 
 /// The targets see what the servers logged: were it refused at once, damaged copies of it would prove nothing.
-#[cfg(test)]
 #[test]
 fn the_corpus_is_read_whole() {
     use crate::model::Origin;

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use mysql_async::binlog::events::Event;
+use mysql_async::binlog::BinlogChecksumAlg;
+use mysql_async::binlog::events::{BinlogEventFooter, Event};
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -14,8 +15,9 @@ use tokio::task::JoinHandle;
 use super::connect::{Flavor, Server, Session};
 use super::describe::widths;
 use super::errors::cause;
-use super::groups::{Groups, weight};
+use super::groups::Groups;
 use super::gtid::GtidSet;
+use super::parts::weight;
 use super::shapes::Shares;
 use crate::model::{LogItem, Position, SiteId};
 use crate::sites::{Cause, Error, LogMember, Result};
@@ -153,8 +155,17 @@ async fn read(server: Arc<Server>, mut stream: BinlogStream, mut groups: Groups,
     }
 }
 
+/// Whether an event is as the server wrote it, where it has a checksum: those in a compressed transaction have none.
+fn is_intact(event: &Event) -> bool {
+    const CRC32: BinlogChecksumAlg = BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32;
+    event.footer() != BinlogEventFooter::new(CRC32) || event.checksum() == Some(event.calc_checksum(CRC32).to_le_bytes())
+}
+
 /// Gives what an event says. False: nobody wants more.
 async fn hand_on(groups: &mut Groups, event: &Event, room: &Arc<Semaphore>, items: &mpsc::Sender<Ahead>) -> Result<bool, &'static str> {
+    if !is_intact(event) {
+        return Err("an event does not have its checksum: it was damaged on the way or on the server's disk");
+    }
     groups.feed(event, now_us())?;
     while let Some(item) = groups.take()? {
         if !give(room, items, item).await {

@@ -1,4 +1,4 @@
-//! What reads the log, given any bytes. For tests and fuzzers only.
+//! What reads the log, given any bytes. For tests only.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -181,7 +181,6 @@ fn text(chars_max: Option<u32>) -> ColumnType {
     ColumnType::Text { chars_max, bytes_max: 1 << 30, charset: Charset::UnicodeNoNul }
 }
 
-#[cfg(test)]
 #[test]
 fn every_value_of_the_corpus_is_of_some_type() {
     let accepted = |line: &str| wide().iter().filter(|(_, _, ty)| decode(line, ty).is_ok_and(|value| value != Value::Null)).count();
@@ -190,7 +189,6 @@ fn every_value_of_the_corpus_is_of_some_type() {
 }
 
 /// The targets see what the servers sent: were it refused at once, damaged copies of it would prove nothing.
-#[cfg(test)]
 #[test]
 fn the_corpus_is_read_whole() {
     use crate::model::Origin;

@@ -6,7 +6,7 @@ mod chunks;
 mod connect;
 mod describe;
 mod errors;
-#[cfg(any(test, fuzzing))]
+#[cfg(test)]
 pub(crate) mod hostile;
 mod log;
 mod numbering;

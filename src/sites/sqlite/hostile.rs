@@ -1,4 +1,4 @@
-//! What reads the changelog and a site's file, given any bytes. For tests and fuzzers only.
+//! What reads the changelog and a site's file, given any bytes. For tests only.
 
 use std::sync::Arc;
 
@@ -140,7 +140,6 @@ fn users() -> SiteTable {
 }
 
 /// The targets see what our triggers logged: were it refused at once, damaged copies of it would prove nothing.
-#[cfg(test)]
 #[test]
 fn the_corpus_is_read_whole() {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/sqlite");
