@@ -110,6 +110,7 @@ const JSON: &[&str] =
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target { name: "binlog", corpus: &["mysql"], words: SQL, run: mysql::hostile::binlog },
+    Target { name: "images", corpus: &["text/rows"], words: &[], run: mysql::hostile::images },
     Target { name: "jsonb", corpus: &["text/jsonb"], words: &[], run: mysql::hostile::jsonb },
     Target { name: "statement", corpus: &["text/statements.sql"], words: SQL, run: mysql::hostile::statement },
     Target { name: "gtids", corpus: &["text/gtids"], words: DIGITS, run: mysql::hostile::gtids },

@@ -36,6 +36,7 @@ macro_rules! targets {
 
 targets!(
     binlog,
+    images,
     jsonb,
     statement,
     gtids,

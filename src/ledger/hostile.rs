@@ -58,6 +58,7 @@ fn filled(data: &[u8]) -> Result<Connection> {
     db.execute_batch(include_str!("../../schemas/ledger.sql"))?;
     db.execute_batch("INSERT INTO meta VALUES ('format', 1), ('ledger', 1), ('order', 0), ('marker', 0)")?;
     db.execute_batch("INSERT INTO site (id, name, role) VALUES (1, 'hub', 'hub'), (2, 'nj', 'client')")?;
+    db.execute_batch(r#"INSERT INTO shared_table (id, name, key, columns) VALUES (1, 'users', '["uid"]', '["uid", "name", "mail"]')"#)?;
     let mut values = fields(data);
     while let Some(first) = values.next() {
         let table = if let Field::Integer(n) = first { n.rem_euclid(TABLES.len() as i64) as usize } else { 4 };
@@ -107,4 +108,25 @@ fn users() -> Shared {
     let table = Table { id: TableId(1), name: "users".into(), columns, key: vec![0], urgent: false };
     let view = |id| SiteView { id: SiteId(id), rank: id, has: vec![true; 3], known: Known::Merged };
     Shared::new(Arc::new(table), TablePolicy::plain(3), None, Roster { sites: vec![view(1), view(2)] })
+}
+
+#[test]
+fn what_the_ledger_never_writes_is_damage() {
+    let damage = |sql: &str| {
+        let db = filled(&[]).unwrap();
+        db.execute_batch(sql).unwrap();
+        let opened = Ledger::prepare(db, None).and_then(|mut ledger| {
+            ledger.bind(vec![users()])?;
+            read(&ledger)
+        });
+        assert!(matches!(opened, Err(super::Error::Damaged(_))), "{sql}: {opened:?}");
+    };
+    damage("UPDATE meta SET value = -1 WHERE name = 'order'");
+    damage("UPDATE site SET counter = -5 WHERE id = 1");
+    damage("UPDATE site SET counter = 'x' WHERE id = 1");
+    damage("INSERT INTO row (id, tbl, key, record, open) VALUES (1, 1, x'00', x'0101000000000000', 0)");
+    damage("INSERT INTO row (id, tbl, key, record, open) VALUES (1, 1, x'010102ff', x'0101000000000000', 0)");
+    damage("INSERT INTO row (id, tbl, key, record, open) VALUES (1, 1, x'010102', x'ff', 1)");
+    damage("INSERT INTO row (id, tbl, key, record, open) VALUES (1, 1, x'010102', 'text', 1)");
+    damage("INSERT INTO conflict VALUES (1, 1, 'k', 1, x'010102', 1, 2, x'ff')");
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use mysql_async::binlog::BinlogVersion;
-use mysql_async::binlog::events::{Event, FormatDescriptionEvent, TransactionPayloadReader};
+use mysql_async::binlog::events::{BinlogEventFooter, Event, FormatDescriptionEvent, TransactionPayloadReader};
+use mysql_async::binlog::{BinlogChecksumAlg, BinlogVersion};
 
 use super::connect::Flavor;
+use super::events::{RowsData, RowsKind};
 use super::groups::Groups;
 use super::gtid::{GtidSet, NUMBERS};
-use super::shapes::Shares;
+use super::image::{Wire, code, take};
+use super::log::is_intact;
+use super::shapes::{Raw, Shape, Shares, marker, next_row};
 use crate::model::{
     Charset, Column, ColumnType, LogItem, Position, SiteColumn, SiteId, SiteTable, Span, Special, Table, TableId, Value, ZeroDates,
 };
@@ -107,6 +110,38 @@ fn unpack(mut data: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     TransactionPayloadReader::new_zstd(data).ok()?.take(UNPACKED_BYTES_MAX).read_to_end(&mut out).ok()?;
     Some(out)
+}
+
+/// Row images: a byte for what kind of change, one for the number of columns, for each its type and two bytes that say more of it; then
+/// which columns the images have, and the images.
+pub fn images(data: &[u8]) {
+    let _ = images_read(data);
+}
+
+/// How many values were read.
+fn images_read(mut data: &[u8]) -> Result<usize, &'static str> {
+    let data = &mut data;
+    let kind = [RowsKind::Insert, RowsKind::Update, RowsKind::Delete][usize::from(take(data, 1)?[0]) % 3];
+    let n = usize::from(take(data, 1)?[0]);
+    let columns = take(data, 3 * n)?.chunks(3).map(|three| Wire::new(three[0], [three[1], three[2]])).collect();
+    let shape = Shape { map: Vec::new(), columns, readers: Vec::new() };
+    let [present, present_after] = [take(data, n.div_ceil(8))?.to_vec(), take(data, n.div_ceil(8))?.to_vec()];
+    let rows = RowsData { columns: n, present, present_after, images: data.to_vec() };
+    let (mut at, mut values, types) = (0, 0, wide());
+    while let Some(row) = next_row(&shape, kind, &rows, &mut at)? {
+        for raw in row.before.iter().chain(&row.after) {
+            let _ = marker(&shape.columns, raw);
+            for (wire, raw) in shape.columns.iter().zip(raw) {
+                let Raw::Bytes(bytes) = raw else { continue };
+                for (_, ty) in types.iter().filter(|(_, ty)| wire.is(ty)) {
+                    let family = ty.family().expect("a type that is replicated");
+                    let read = wire.decode(bytes, ty).ok().and_then(|value| crate::model::read(value, ty, family).ok());
+                    values += usize::from(read.is_some());
+                }
+            }
+        }
+    }
+    Ok(values)
 }
 
 /// A binary JSON document.
@@ -233,4 +268,67 @@ fn the_corpus_is_read_whole() {
         assert_eq!(landings, 2, "{name}");
         assert_eq!(others.into_iter().collect::<Vec<_>>(), ["Alarm", "Altered", "Emptied", "Watermark"], "{name}");
     }
+}
+
+#[test]
+fn every_value_of_a_row_image_is_read() {
+    let seed = include_bytes!("../../../tests/corpus/text/rows1");
+    assert!(images_read(seed).unwrap() >= 44, "22 columns of two rows, some as several types");
+}
+
+#[test]
+fn images_that_are_none_are_refused() {
+    let one = |ty: u8, meta: [u8; 2], image: &[u8]| {
+        let head = [0, 1, ty, meta[0], meta[1], 1, 1, 0];
+        images_read(&[&head[..], image].concat())
+    };
+    assert_eq!(one(code::LONGLONG, [0, 0], &[1, 0, 0, 0, 0, 0, 0, 0]), Ok(2), "signed and unsigned");
+    assert!(one(code::LONGLONG, [0, 0], &[1, 0, 0]).is_err(), "cut short");
+    for (ty, meta, image) in [
+        (code::TIME2, [200, 0], &[9; 103][..]),
+        (code::TIMESTAMP2, [7, 0], &[9; 8]),
+        (code::BIT, [0, 255], &[9; 255]),
+        (code::BLOB, [9, 0], &[0; 9]),
+        (99, [0, 0], &[0; 9]),
+    ] {
+        assert!(one(ty, meta, image).is_err(), "type {ty}");
+    }
+    // No column of the table is in the images: rows without end.
+    assert!(images_read(&[0, 1, code::LONG, 0, 0, 0, 0, 1]).is_err());
+    // Digits above 9.
+    assert!(super::image::decimal(&[0xff, 0xff, 0xff, 0xff], 9, 0).is_err());
+}
+
+/// The driver gives nothing of a compressed transaction that is damaged: it must not be taken for one that never was.
+#[test]
+fn a_compressed_transaction_without_its_events_is_an_error() {
+    let members = [member(SiteId(0), Position(String::new()))];
+    let mut groups = Groups::new(&members, vec![GtidSet::MySql(BTreeMap::new())], Shares::new(&members, BTreeMap::new()), 0);
+    let event = |code: u8, body: &[u8]| [&[0, 0, 0, 0, code][..], &[0; 14], body].concat();
+    let gtid = event(33, &[&[0; 17][..], &7u64.to_le_bytes()].concat());
+    assert_eq!(feed(&mut groups, &gtid, &mut |_| {}), Ok(()));
+    assert_eq!(feed(&mut groups, &event(PAYLOAD, &[]), &mut |_| {}), Ok(()));
+    assert!(feed(&mut groups, &gtid, &mut |_| {}).is_err());
+}
+
+#[test]
+fn damaged_events_lose_their_checksum() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/mysql/mysql-9.7");
+    let file = std::fs::read(path).unwrap();
+    let fde = FormatDescriptionEvent::new(BinlogVersion::Version4)
+        .with_footer(BinlogEventFooter::new(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32));
+    let (mut at, mut seen) = (4, 0);
+    while at + HEAD_BYTES < file.len() {
+        let size = u32::from_le_bytes(file[at + 9..at + 13].try_into().unwrap()) as usize;
+        let mut bytes = file[at..at + size].to_vec();
+        at += size;
+        if bytes[4] == FORMAT_DESCRIPTION {
+            continue;
+        }
+        assert!(is_intact(&Event::read(&fde, &bytes[..]).unwrap()));
+        bytes[HEAD_BYTES] ^= 4;
+        assert!(!is_intact(&Event::read(&fde, &bytes[..]).unwrap()));
+        seen += 1;
+    }
+    assert!(seen > 50, "{seen} events");
 }

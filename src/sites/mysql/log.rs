@@ -156,7 +156,7 @@ async fn read(server: Arc<Server>, mut stream: BinlogStream, mut groups: Groups,
 }
 
 /// Whether an event is as the server wrote it, where it has a checksum: those in a compressed transaction have none.
-fn is_intact(event: &Event) -> bool {
+pub(super) fn is_intact(event: &Event) -> bool {
     const CRC32: BinlogChecksumAlg = BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32;
     event.footer() != BinlogEventFooter::new(CRC32) || event.checksum() == Some(event.calc_checksum(CRC32).to_le_bytes())
 }
