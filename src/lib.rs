@@ -13,6 +13,8 @@ pub mod ops;
 pub mod resolve;
 pub mod sites;
 
+#[cfg(test)]
+mod hostile;
 mod mutation;
 #[cfg(test)]
 mod schedules;

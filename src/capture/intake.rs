@@ -158,7 +158,8 @@ fn landing(
     let mut nets: Vec<Option<Net>> = std::mem::take(rows).into_iter().map(Some).collect();
     for sent in &payload.rows {
         let net = places.get(&(sent.table, sent.key.clone())).map(|at| &mut nets[*at]);
-        if ledger.shared(sent.table).is_none() {
+        // A key of another width is not one that we sent.
+        if ledger.shared(sent.table).is_none_or(|shared| shared.table.key.len() != sent.key.0.len()) {
             continue;
         }
         let (id, mut row) = ledger.load(sent.table, &sent.key)?;
@@ -308,12 +309,10 @@ pub(super) fn by_kinship(
 
 /// There is no row at the site: a merged one that a row of its own, which it does not share, was in the way of can go there.
 pub(super) fn let_in(ledger: &mut Ledger, site: SiteId, id: Option<RowId>) -> Result<()> {
-    let Some(id) = id.filter(|id| ledger.is_quarantined(site, *id)) else { return Ok(()) };
-    if ledger.quarantined_as(site, id)? == Some(QuarantineKind::Data) {
-        ledger.release(site, id)?;
-        ledger.requeue(site, id)?;
+    match id {
+        Some(id) if ledger.quarantined_as(site, id)? == Some(QuarantineKind::Data) => ledger.let_go(site, id),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// `after` without what `before` has too.

@@ -7,7 +7,7 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Location;
 
 use super::error::Fault;
-use super::sql::{fault_at, syntax_fault};
+use super::sql::{DEPTH_MAX, fault_at, syntax_fault};
 use super::{AfterApply, AfterApplyPiece};
 
 const STATEMENT_BYTES_MAX: usize = 8192;
@@ -32,11 +32,13 @@ pub(super) fn after_apply(text: &str) -> Result<AfterApply, Fault> {
 fn check(text: &str, plain: &str) -> Result<(), Fault> {
     let dialects: [&dyn Dialect; 4] = [&GenericDialect {}, &MySqlDialect {}, &PostgreSqlDialect {}, &SQLiteDialect {}];
     let mut first = None;
-    let statements = dialects.into_iter().find_map(|dialect| match Parser::parse_sql(dialect, plain) {
-        Ok(statements) => Some(statements),
-        Err(error) => {
-            first.get_or_insert(error);
-            None
+    let statements = dialects.into_iter().find_map(|dialect| {
+        match Parser::new(dialect).with_recursion_limit(DEPTH_MAX).try_with_sql(plain).and_then(|mut parser| parser.parse_statements()) {
+            Ok(statements) => Some(statements),
+            Err(error) => {
+                first.get_or_insert(error);
+                None
+            }
         }
     });
     let Some(statements) = statements else {

@@ -75,8 +75,19 @@ impl Fault {
     }
 }
 
+/// Likeness takes time and memory by the product of both lengths: longer words are not like any.
+const WORD_BYTES_MAX: usize = 100;
+/// Problems that are told of one file at most.
+const PROBLEMS_MAX: usize = 100;
+/// Characters of a line, and of any other part of a problem.
+const LINE_CHARS_MAX: usize = 200;
+const TEXT_CHARS_MAX: usize = 1000;
+
 /// The candidate that is most like `word`, if any is like it at all.
 pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    if word.len() > WORD_BYTES_MAX {
+        return None;
+    }
     let word = word.to_lowercase();
     let likeness = |candidate: &str| match candidate.to_lowercase() {
         near if near.replace(['-', '_'], "") == word.replace(['-', '_'], "") => 1.0,
@@ -84,7 +95,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
         near => strsim::normalized_damerau_levenshtein(&word, &near),
     };
     let mut best: Option<(f64, &'a str)> = None;
-    for candidate in candidates {
+    for candidate in candidates.iter().filter(|candidate| candidate.len() <= WORD_BYTES_MAX) {
         let score = likeness(candidate);
         if score >= 0.5 && best.is_none_or(|(top, _)| score > top) {
             best = Some((score, candidate));
@@ -100,18 +111,25 @@ pub(super) struct Report<'a> {
     pub folder: &'a Path,
     text: &'a str,
     found: Vec<(usize, Problem)>,
+    more: usize,
 }
 
 impl<'a> Report<'a> {
     pub fn new(file: String, folder: &'a Path, text: &'a str) -> Report<'a> {
-        Report { file, folder, text, found: Vec::new() }
+        Report { file, folder, text, found: Vec::new(), more: 0 }
     }
 
     pub fn add(&mut self, span: Option<Range<usize>>, place: &str, fault: Fault) {
+        if self.is_full() {
+            self.more += 1;
+            return;
+        }
         let start = span.map(|s| s.start.min(self.text.len()));
         let line = start.map(|start| self.line(start));
         let Fault { cause, advice, excerpt } = fault;
-        let problem = Problem { file: self.file.clone(), line, place: place.into(), cause, advice, excerpt };
+        let (place, cause, advice) =
+            (shortened(place, TEXT_CHARS_MAX), shortened(&cause, TEXT_CHARS_MAX), shortened(&advice, TEXT_CHARS_MAX));
+        let problem = Problem { file: self.file.clone(), line, place, cause, advice, excerpt };
         self.found.push((start.unwrap_or(usize::MAX), problem));
     }
 
@@ -130,7 +148,7 @@ impl<'a> Report<'a> {
         let before = &self.text.as_bytes()[..offset];
         let number = before.iter().filter(|b| **b == b'\n').count() + 1;
         let text = self.text.lines().nth(number - 1).unwrap_or_default();
-        (number, redacted(text.trim()))
+        (number, shortened(&redacted(text.trim()), LINE_CHARS_MAX))
     }
 
     /// True when a problem on the line of `offset` is on record already.
@@ -139,14 +157,39 @@ impl<'a> Report<'a> {
         self.found.iter().any(|(_, p)| p.line.as_ref().is_some_and(|(n, _)| *n == number))
     }
 
+    /// No more problems are taken down.
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= PROBLEMS_MAX
+    }
+
     pub fn is_clean(&self) -> bool {
         self.found.is_empty()
     }
 
     /// All problems, in the order of the file; those without a place in it come last.
     pub fn finish(mut self) -> Vec<Problem> {
+        if self.more > 0 {
+            let cause = format!("{} more problems", self.more);
+            let problem = Problem {
+                file: self.file.clone(),
+                line: None,
+                place: String::new(),
+                cause,
+                advice: "mend these first".into(),
+                excerpt: None,
+            };
+            self.found.push((usize::MAX, problem));
+        }
         self.found.sort_by_key(|(start, _)| *start);
         self.found.into_iter().map(|(_, problem)| problem).collect()
+    }
+}
+
+/// `text`, or its beginning.
+fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.into(),
     }
 }
 

@@ -7,7 +7,7 @@ use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use super::Filter;
 use super::error::Fault;
-use super::sql::{fault_at, syntax_fault, token_fault};
+use super::sql::{DEPTH_MAX, fault_at, syntax_fault, token_fault};
 use crate::model::{Comparison, Decimal, Operand, Predicate, Value};
 
 /// Keeps the depth of a predicate, which is walked by recursion, within a small stack.
@@ -26,7 +26,7 @@ pub(super) fn filter(text: &str) -> Result<Filter, Fault> {
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| token_fault(text, "filter", &e))?;
     let tokens = tokens.into_iter().map(|token| checked(token, text)).collect::<Result<Vec<_>, _>>()?;
-    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
     let expression = parser.parse_expr().map_err(|e| syntax_fault(text, "filter", &e))?;
     let next = parser.peek_token();
     if next.token != Token::EOF {

@@ -1,6 +1,7 @@
 //! A configuration file to a `Config`: all of it is checked, and all that is wrong is told at once.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,10 @@ use super::unknown;
 use super::{Config, Daemon, Role, SiteConfig, TableRule};
 
 const STATE_DIR_DEFAULT: &str = "/var/lib/rosterd";
+/// Longest configuration.
+const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// Sections `[[table]]` of one file at most.
+const TABLES_MAX: usize = 2000;
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9477);
 
 impl Config {
@@ -29,7 +34,10 @@ impl Config {
     /// # Errors
     /// The file can't be read, or something in it is wrong: then everything that is wrong.
     pub fn load(path: &Path) -> Result<Config, Error> {
-        let text = std::fs::read_to_string(path).map_err(|cause| Error::Unreadable { path: path.into(), cause: cause.to_string() })?;
+        let unreadable = |cause: std::io::Error| Error::Unreadable { path: path.into(), cause: cause.to_string() };
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(CONFIG_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
         Config::parse(&text, path)
     }
 
@@ -61,6 +69,9 @@ impl Default for Daemon {
 
 /// `Config::parse` in an environment of `env`'s.
 pub(super) fn parse_with(text: &str, path: &Path, env: Env<'_>) -> Result<Config, Error> {
+    if text.len() > CONFIG_BYTES_MAX {
+        return Err(Error::Unreadable { path: path.into(), cause: format!("it has more than {CONFIG_BYTES_MAX} bytes") });
+    }
     let folder = absolute(path);
     let mut report = Report::new(path.display().to_string(), &folder, text);
     let Some(raw) = read(text, &mut report) else { return Err(Error::Invalid(report.finish())) };
@@ -202,20 +213,20 @@ fn sites(
     let count = raw.len();
     let mut sites: Vec<SiteConfig> = Vec::new();
     let mut spans: BTreeMap<String, Range<usize>> = BTreeMap::new();
-    let mut named = BTreeMap::new();
+    let (mut named, mut identities) = (BTreeMap::new(), BTreeMap::<String, String>::new());
     for mut raw in raw {
         let span = raw.span();
         let ids = raw.get_mut().ids.take();
         let Some(site) = site(raw, report, env) else { continue };
         let place = format!("site \"{}\"", site.name);
-        for other in &sites {
-            if other.name == site.name {
-                report.add(Some(span.clone()), &place, Fault::new("another site has the same name", "give each site its own name"));
-            } else if other.endpoint.identity() == site.endpoint.identity() {
-                let cause = format!("its url names the same database as site \"{}\"", other.name);
-                report.add(Some(span.clone()), &place, Fault::new(cause, "one site is one database: take one of them out"));
-            }
+        let identity = site.endpoint.identity();
+        if spans.contains_key(&site.name) {
+            report.add(Some(span.clone()), &place, Fault::new("another site has the same name", "give each site its own name"));
+        } else if let Some(other) = identities.get(&identity) {
+            let cause = format!("its url names the same database as site \"{other}\"");
+            report.add(Some(span.clone()), &place, Fault::new(cause, "one site is one database: take one of them out"));
         }
+        identities.entry(identity).or_insert_with(|| site.name.clone());
         named.extend(ids.map(|ids| (site.name.clone(), ids)));
         spans.insert(site.name.clone(), span);
         sites.push(site);
@@ -259,6 +270,11 @@ fn tables(
                 }
             }
         }
+    }
+    if let Some(first) = raw.get(TABLES_MAX) {
+        let cause = format!("there are {} [[table]] sections, more than {TABLES_MAX}", raw.len());
+        report.add(Some(first.span()), "", Fault::new(cause, "share tables by patterns, such as field_data_*"));
+        return rules;
     }
     for table in raw {
         let span = table.span();

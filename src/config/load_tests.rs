@@ -111,3 +111,18 @@ fn tables_name_what_numbers_their_keys() {
     assert_eq!(of("users").and_then(|sequence| sequence.at(&config.sites[0].prefix)).as_deref(), Some("sequences_value_seq"));
     assert_eq!((of("role"), of("sessions")), (Some(Sequence::Application), None));
 }
+
+#[test]
+fn what_is_out_of_all_proportion_is_refused() {
+    let tables: String = (0..=TABLES_MAX).map(|n| format!("[[table]]\nname = \"t{n}\"\n")).collect();
+    assert!(bad(&format!("{HUB}{tables}")).contains("2001 [[table]] sections"));
+    assert!(bad(&" ".repeat(CONFIG_BYTES_MAX + 1)).contains("more than 1048576 bytes"));
+    let columns: String = (0..5000).map(|n| format!("'c{n}',")).collect();
+    assert!(bad(&format!("{HUB}{TABLE}key = [{columns}]\n")).contains("key has 5000 columns"));
+    let word = "x".repeat(10_000);
+    let told = bad(&format!("{HUB}{TABLE}{word} = 1\n"));
+    assert!(told.contains("unknown key") && told.len() < 4000, "{} bytes", told.len());
+    let keys: String = (0..500).map(|n| format!("k{n} = 1\n")).collect();
+    let told = bad(&format!("{keys}{HUB}{TABLE}"));
+    assert_eq!(told.matches("unknown key").count(), 100);
+}

@@ -22,6 +22,9 @@ pub fn is_pattern(name: &str) -> bool {
 /// True when `pattern` matches all of `name`: `*` any run of characters, `?` any one.
 /// Linear in name times pattern: one place to return to suffices.
 pub fn matches(pattern: &str, name: &str) -> bool {
+    if !is_pattern(pattern) {
+        return pattern == name;
+    }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n, mut retry) = (0, 0, None);
     while n < name.len() {

@@ -14,6 +14,9 @@ use super::sequence::sequence;
 use super::words::{self, COLUMN_POLICIES, DELETE_POLICIES, DIRECTIONS, INSERT_POLICIES, LOCAL_WRITES, word};
 use super::{ColumnPolicy, Direction, TableRule};
 
+/// Columns of a table at most, in any engine.
+const COLUMNS_MAX: usize = 4096;
+
 /// The rule, or None when it has no name; all problems go to `report`.
 pub(super) fn rule(raw: Spanned<RawTable>, report: &mut Report<'_>) -> Option<TableRule> {
     let span = raw.span();
@@ -95,6 +98,11 @@ impl Place<'_, '_> {
         let mut seen = BTreeSet::new();
         let fault = if is_key && columns.is_empty() {
             Some(Fault::new("key is empty", "name its columns, or leave key out for the primary key"))
+        } else if columns.len() > COLUMNS_MAX {
+            Some(Fault::new(
+                format!("{what} has {} columns", columns.len()),
+                format!("no table has more than {COLUMNS_MAX}: take some out"),
+            ))
         } else if columns.iter().any(|column| column.is_empty()) {
             Some(Fault::new(format!("{what} has an empty column name"), "take it out"))
         } else {

@@ -5,6 +5,9 @@ use sqlparser::tokenizer::{Location, TokenizerError};
 
 use super::error::Fault;
 
+/// Nesting that is read. The parser recurses, and takes some 50 KB of stack for each level in a build without optimization.
+pub(super) const DEPTH_MAX: usize = 20;
+
 /// Why SQL text is refused, with the line of `text` that `place` is on and a caret under it.
 /// An empty `place` is the end of the text.
 pub(super) fn fault_at(text: &str, place: Location, cause: impl Into<String>, advice: impl Into<String>) -> Fault {
@@ -13,8 +16,9 @@ pub(super) fn fault_at(text: &str, place: Location, cause: impl Into<String>, ad
         (0, _) | (_, 0) => (text.lines().last().unwrap_or_default(), text.lines().last().unwrap_or_default().chars().count()),
         (line, column) => (text.lines().nth(line as usize - 1).unwrap_or_default(), column as usize - 1),
     };
+    let column = column.min(line.chars().count());
     // Tabs stay tabs, so that the caret stands below its place in any terminal.
-    let indent: String = line.chars().chain(std::iter::repeat(' ')).take(column).map(|c| if c == '\t' { c } else { ' ' }).collect();
+    let indent: String = line.chars().take(column).map(|c| if c == '\t' { c } else { ' ' }).collect();
     fault.excerpt = Some(format!("{line}\n{indent}^"));
     fault
 }

@@ -60,6 +60,9 @@ fn check(table: &DeTable<'_>, known: &[&str], place: &str, report: &mut Report<'
             _ => Fault::unknown("key", word, known),
         };
         report.add(Some(key.span()), place, fault);
+        if report.is_full() {
+            return;
+        }
     }
 }
 

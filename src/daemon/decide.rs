@@ -110,7 +110,8 @@ fn undo(ledger: &mut Ledger, number: i64, now_us: i64) -> ledger::Result<Result<
     let dot = Dot { site: record.loser, counter: ledger.next_counter(record.loser) };
     ledger.use_counter(record.loser);
     ledger.save_counters()?;
-    for (column, value) in &record.lost {
+    let width = row.registers.len();
+    for (column, value) in record.lost.iter().filter(|(column, _)| *column < width) {
         resolve::overwrite(&mut row, &roster, *column, Register { value: value.clone(), dot, at_us: now_us });
     }
     ledger.store(table, &key, id, row, Freshness::LIVE)?;

@@ -35,8 +35,13 @@ impl Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Error {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
         use rusqlite::ErrorCode::*;
         match error.sqlite_error_code() {
+            // The driver's message would show the value.
+            None if matches!(error, FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)) => {
+                Error::Damaged("a column holds what it never had".into())
+            }
             Some(DiskFull) => Error::Full,
             Some(DatabaseCorrupt | NotADatabase) => Error::Damaged(error.to_string()),
             _ => Error::Sqlite(error),

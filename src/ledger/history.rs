@@ -227,7 +227,7 @@ impl Ledger {
                 site: SiteId(r.get(0)?),
                 row: RowId(r.get(1)?),
                 table: TableId(r.get(2)?),
-                key: Reader::new(&r.get::<_, Vec<u8>>(3)?).key()?,
+                key: Key::decode(&r.get::<_, Vec<u8>>(3)?)?,
                 kind: QuarantineKind::named(r.get_ref(4)?.as_str().unwrap_or_default())?,
                 reason: r.get(5)?,
                 since_us: r.get(6)?,
@@ -276,12 +276,13 @@ fn conflict(r: &SqlRow<'_>) -> Result<ConflictRecord> {
     let mut reader = Reader::new(&lost);
     let count = reader.count()?;
     let lost = (0..count).map(|_| Ok((reader.u32()? as usize, reader.value()?))).collect::<Result<_, Error>>()?;
+    reader.end()?;
     Ok(ConflictRecord {
         id: r.get(0)?,
         at_us: r.get(1)?,
         kind: r.get(2)?,
         table: TableId(r.get(3)?),
-        key: Reader::new(&r.get::<_, Vec<u8>>(4)?).key()?,
+        key: Key::decode(&r.get::<_, Vec<u8>>(4)?)?,
         winner: SiteId(r.get(5)?),
         loser: SiteId(r.get(6)?),
         lost,

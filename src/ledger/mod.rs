@@ -7,6 +7,8 @@ mod claims;
 mod error;
 mod forget;
 mod history;
+#[cfg(test)]
+pub(crate) mod hostile;
 mod open;
 mod owed;
 mod progress;

@@ -16,6 +16,8 @@ pub const FORMAT: i64 = 1;
 /// Markers' numbers are the time of giving them out, in microseconds; so many are set aside beyond it. A ledger that was put back from a
 /// copy is told by sites with markers of numbers that it had not set aside.
 const MARKERS_AHEAD: i64 = 60_000_000;
+/// Numbers are given out one by one, or for markers are times in microseconds: above this one is no number of ours.
+const NUMBERS_MAX: i64 = i64::MAX / 2;
 
 /// One site as the ledger knows it.
 #[derive(Clone, Debug)]
@@ -77,7 +79,7 @@ impl Ledger {
         Ledger::prepare(db, path.as_deref())
     }
 
-    fn prepare(db: Connection, path: Option<&Path>) -> Result<Ledger> {
+    pub(super) fn prepare(db: Connection, path: Option<&Path>) -> Result<Ledger> {
         db.busy_timeout(Duration::from_secs(5))?;
         db.set_prepared_statement_cache_capacity(64);
         db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000")?;
@@ -114,7 +116,11 @@ impl Ledger {
 
     fn read(db: Connection, path: Option<&Path>) -> Result<Ledger> {
         let number = |name| -> Result<i64> { meta(&db, name)?.ok_or_else(|| Error::Damaged(format!("{name} is missing"))) };
-        let (id, order, marker) = (number("ledger")? as u64, number("order")? as u64, number("marker")?);
+        let count = |name| -> Result<i64> {
+            let n = number(name)?;
+            if (0..=NUMBERS_MAX).contains(&n) { Ok(n) } else { Err(Error::Damaged(format!("{name} is out of range"))) }
+        };
+        let (id, order, marker) = (number("ledger")? as u64, count("order")? as u64, count("marker")?);
         let mut ledger = Ledger {
             path: path.map(Path::to_path_buf),
             id,
@@ -156,7 +162,7 @@ impl Ledger {
                 hub: r.get(2)?,
                 identity: r.get(3)?,
                 position: r.get::<_, Option<String>>(4)?.map(Position),
-                counter: r.get::<_, i64>(5)? as u64,
+                counter: r.get::<_, i64>(5).and_then(|n| u64::try_from(n).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(5, n)))?,
                 captured_us: r.get(6)?,
                 seen_us: r.get(7)?,
                 marked: r.get::<_, Option<i64>>(8)?.map(MarkerId),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 
 use super::{Ledger, Result};
-use crate::model::{Key, Reader, SiteId, TableId, Writer};
+use crate::model::{Key, SiteId, TableId, Writer};
 use crate::mutation;
 use crate::resolve::Known;
 
@@ -84,7 +84,7 @@ impl TableProgress {
     /// The next scan. What one that is still under way had to find out remains to be found out.
     fn again(&self, mode: Mode) -> TableProgress {
         let unfinished = self.phase < Phase::Tidying;
-        let generation = self.generation + 1;
+        let generation = self.generation.saturating_add(1);
         let restored = match mode {
             Mode::Restored => generation,
             _ if unfinished => self.restored,
@@ -135,7 +135,7 @@ impl TableProgress {
                 "done" => Phase::Done,
                 _ => Phase::Waiting,
             };
-            let cursor = r.get::<_, Option<Vec<u8>>>(6)?.map(|bytes| Reader::new(&bytes).key()).transpose()?;
+            let cursor = r.get::<_, Option<Vec<u8>>>(6)?.map(|bytes| Key::decode(&bytes)).transpose()?;
             let progress = TableProgress {
                 mode,
                 phase,

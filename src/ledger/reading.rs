@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Ledger, Result, Shared};
 use crate::config::{self, TableRule};
-use crate::model::{Column, Family, Key, MarkerId, Reader, SiteId, Table, TableId, Value};
+use crate::model::{Column, Family, Key, MarkerId, SiteId, Table, TableId, Value};
 use crate::resolve::{Known, Roster, Row, SiteView, TablePolicy};
 
 /// Rows that are looked at to tell a column's family.
@@ -68,7 +68,7 @@ impl Ledger {
         let mut query = self.db.prepare_cached("SELECT key, record FROM row WHERE tbl = ?1 LIMIT ?2")?;
         let mut rows = query.query(params![registered.id.0, SAMPLE_ROWS_MAX as i64])?;
         while let Some(r) = rows.next()? {
-            let stored: Key = Reader::new(&r.get::<_, Vec<u8>>(0)?).key()?;
+            let stored = Key::decode(&r.get::<_, Vec<u8>>(0)?)?;
             let row = Row::decode(&r.get::<_, Vec<u8>>(1)?, registered.columns.len())?;
             for (at, value) in key.iter().zip(&stored.0) {
                 families[*at] = families[*at].or_else(|| family(value));

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Ledger, Result};
-use crate::model::{Key, Reader, SiteId, TableId, Value, Writer};
+use crate::model::{Key, SiteId, TableId, Value, Writer};
 use crate::mutation;
 use crate::resolve::{Row, owed};
 
@@ -55,7 +55,7 @@ impl Ledger {
         if self.shared(table).is_none() {
             return Ok(None);
         }
-        Ok(Some((table, Reader::new(&key).key()?, Row::decode(&record, self.width(table)?)?)))
+        Ok(Some((table, self.key(table, &key)?, Row::decode(&record, self.width(table)?)?)))
     }
 
     /// Stores a row's record, drops it when every site holds its delete, and queues it for the sites that are owed it.
@@ -175,7 +175,7 @@ impl Ledger {
         let mut rows = query.query(params![after, table.0, limit as i64])?;
         let mut out = Vec::new();
         while let Some(r) = rows.next()? {
-            let key = Reader::new(r.get_ref(1)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?).key()?;
+            let key = self.key(table, r.get_ref(1)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?)?;
             let record = r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
             out.push((RowId(r.get(0)?), key, Row::decode(record, width)?));
         }
@@ -255,7 +255,7 @@ impl Ledger {
         let mut rows = query.query([table.0])?;
         let mut highest = 0;
         while let Some(r) = rows.next()? {
-            let key = Reader::new(r.get_ref(0)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?).key()?;
+            let key = self.key(table, r.get_ref(0)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?)?;
             if let [Value::Int(number)] = key.0[..] {
                 highest = highest.max(number);
             }
@@ -266,6 +266,17 @@ impl Ledger {
     /// Existing rows of a table in the ledger, tombstones included.
     pub fn count_rows(&self, table: TableId) -> Result<u64> {
         Ok(self.db.query_row("SELECT count(*) FROM row WHERE tbl = ?1", [table.0], |r| r.get::<_, i64>(0))? as u64)
+    }
+
+    /// A row's key as it is stored. One of another width than the table's would name several rows at a site, or none.
+    fn key(&self, table: TableId, bytes: &[u8]) -> Result<Key> {
+        let key = Key::decode(bytes)?;
+        match self.shared(table) {
+            Some(shared) if shared.table.key.len() != key.0.len() => {
+                Err(Error::Damaged("a row's key has another width than the table's".into()))
+            }
+            _ => Ok(key),
+        }
     }
 
     fn width(&self, table: TableId) -> Result<usize> {

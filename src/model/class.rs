@@ -13,7 +13,12 @@ impl Class {
     /// The class that a number belongs to among `increment` of them.
     pub fn of(number: i64, increment: i64) -> Class {
         let increment = increment.max(1);
-        Class { offset: (number - 1).rem_euclid(increment) + 1, increment }
+        // The class's last number is a multiple of the increment.
+        let offset = match number.rem_euclid(increment) {
+            0 => increment,
+            offset => offset,
+        };
+        Class { offset, increment }
     }
 
     pub fn contains(self, number: i64) -> bool {

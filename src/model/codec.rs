@@ -114,6 +114,16 @@ impl Writer {
 
 pub struct Reader<'a>(&'a [u8]);
 
+impl Key {
+    /// The key that [`Writer::key`] wrote, and nothing behind it.
+    pub fn decode(bytes: &[u8]) -> Result<Key, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let key = reader.key()?;
+        reader.end()?;
+        Ok(key)
+    }
+}
+
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader(bytes)
@@ -189,7 +199,7 @@ impl<'a> Reader<'a> {
             0 => Value::Null,
             1 => Value::Int(self.int()?),
             2 => Value::unsigned(self.uint()?),
-            3 => Value::Float(self.u64()?),
+            3 => self.float()?,
             4 => Value::Decimal(Decimal::parse(self.text()?).ok_or(Malformed)?),
             5 => Value::Text(self.text()?.into()),
             6 => Value::Bytes(self.bytes()?.into()),
@@ -204,6 +214,11 @@ impl<'a> Reader<'a> {
     pub fn key(&mut self) -> Result<Key, Malformed> {
         let n = self.count()?;
         (0..n).map(|_| self.value()).collect::<Result<Vec<_>, _>>().map(Key)
+    }
+
+    fn float(&mut self) -> Result<Value, Malformed> {
+        let bits = self.u64()?;
+        Some(Value::float(f64::from_bits(bits))).filter(|value| *value == Value::Float(bits)).ok_or(Malformed)
     }
 
     fn date(&mut self) -> Result<Date, Malformed> {

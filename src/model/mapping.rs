@@ -1,6 +1,8 @@
 //! Where one site differs in its columns: other values for the same things, columns of its own that rosterd fills, and columns
 //! that always have one value there. Engines read and write through this, so that all of them differ alike.
 
+use std::collections::HashSet;
+
 use super::{Cell, Family, Image, Key, Refusal, SiteColumn, SiteTable, Value, fit, read};
 
 const NO_ENTRY_HERE: Refusal = Refusal("a value that has no entry in the column's `values`");
@@ -15,8 +17,9 @@ pub struct ValueMap {
 impl ValueMap {
     /// Of shared values and, in the canonical form of the site's own column, the site's. None when it is not one to one.
     pub fn new(pairs: Vec<(Value, Value)>) -> Option<ValueMap> {
-        let twice = |at: usize| pairs[..at].iter().any(|(shared, here)| *shared == pairs[at].0 || *here == pairs[at].1);
-        (!(0..pairs.len()).any(twice)).then_some(ValueMap { pairs })
+        let (mut shared, mut here) = (HashSet::new(), HashSet::new());
+        let once = pairs.iter().all(|pair| shared.insert(&pair.0) && here.insert(&pair.1));
+        once.then_some(ValueMap { pairs })
     }
 
     pub fn shared_values(&self) -> impl Iterator<Item = &Value> {

@@ -20,7 +20,7 @@ mod value;
 mod version;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction};
 pub use civil::parse_time;

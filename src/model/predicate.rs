@@ -4,6 +4,7 @@
 //! predicate is true, so NULL leaves a row out as WHERE does.
 
 use std::cmp::Ordering;
+use std::str::Chars;
 
 use super::{Cell, Value};
 
@@ -164,28 +165,31 @@ fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
 /// SQL LIKE: `%` any run, `_` any one character, a backslash takes the next one literally.
 /// Linear in text times pattern: one place to return to suffices, as for shell globs.
 fn like(text: &str, pattern: &str) -> bool {
-    let (text, pattern): (Vec<char>, Vec<char>) = (text.chars().collect(), pattern.chars().collect());
-    let (mut t, mut p, mut retry) = (0, 0, None);
-    while t < text.len() {
-        let step = match pattern.get(p) {
-            Some('%') => {
-                retry = Some((p + 1, t));
-                p += 1;
-                continue;
-            }
-            Some('_') => Some(1),
-            Some('\\') if p + 1 < pattern.len() => (pattern[p + 1] == text[t]).then_some(2),
-            Some(c) => (*c == text[t]).then_some(1),
-            None => None,
-        };
-        match (step, retry) {
-            (Some(width), _) => (p, t) = (p + width, t + 1),
-            (None, Some((after, from))) => {
-                (p, t) = (after, from + 1);
-                retry = Some((after, from + 1));
-            }
-            (None, None) => return false,
+    let (mut text, mut pattern) = (text.chars(), pattern.chars());
+    // Where to go on when a run takes one character more.
+    let mut retry: Option<(Chars<'_>, Chars<'_>)> = None;
+    loop {
+        let mut next = pattern.clone();
+        let wanted = next.next();
+        if wanted == Some('%') {
+            retry = Some((text.clone(), next.clone()));
+            pattern = next;
+            continue;
         }
+        let mut rest = text.clone();
+        let Some(c) = rest.next() else { return pattern.all(|c| c == '%') };
+        let fits = match wanted {
+            Some('_') => true,
+            // At the end of the pattern it stands for itself.
+            Some('\\') => next.next().unwrap_or('\\') == c,
+            wanted => wanted == Some(c),
+        };
+        if fits {
+            (text, pattern) = (rest, next);
+            continue;
+        }
+        let Some((from, after)) = &mut retry else { return false };
+        from.next();
+        (text, pattern) = (from.clone(), after.clone());
     }
-    pattern[p..].iter().all(|c| *c == '%')
 }

@@ -277,8 +277,6 @@ impl Key {
     pub fn from_hex(hex: &str) -> Option<Key> {
         let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
         let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(digit).collect::<Option<_>>()?;
-        let mut reader = super::Reader::new(&bytes);
-        let key = reader.key().ok()?;
-        reader.end().ok().map(|()| key)
+        Key::decode(&bytes).ok()
     }
 }

@@ -98,7 +98,7 @@ pub fn moment(us: i64) -> String {
 
 /// How long ago: `12 s`, `3 min`, `5 h`, `2 d`.
 pub fn age(us: i64, now_us: i64) -> String {
-    seconds((now_us - us).max(0) as u64 / 1_000_000)
+    seconds(now_us.saturating_sub(us).max(0) as u64 / 1_000_000)
 }
 
 /// A stretch of time in its largest unit.

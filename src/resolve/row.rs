@@ -260,7 +260,10 @@ impl Row {
         let count = r.count()?;
         let stamps = (0..count).map(|_| Ok((decode_dot(&mut r)?, r.int()?))).collect::<Result<Vec<_>, Malformed>>()?;
         let stored = r.count()?;
-        let mut registers = Vec::with_capacity(stored.max(width));
+        if stored > width {
+            return Err(Malformed);
+        }
+        let mut registers = Vec::with_capacity(width);
         for _ in 0..stored {
             registers.push(match usize::try_from(r.uint()?).map_err(|_| Malformed)? {
                 0 => None,
@@ -270,12 +273,12 @@ impl Row {
                 }
             });
         }
-        if stored > width {
-            return Err(Malformed);
-        }
         registers.resize(width, None);
         let count = r.count()?;
-        let held = (0..count).map(|_| Held::decode(&mut r, width)).collect::<Result<_, _>>()?;
+        let held = (0..count).map(|_| Held::decode(&mut r, width)).collect::<Result<Vec<_>, _>>()?;
+        if !held.is_sorted_by(|a, b| a.site < b.site) {
+            return Err(Malformed);
+        }
         let count = r.count()?;
         let transactions = (0..count).map(|_| r.uint()).collect::<Result<_, _>>()?;
         r.end()?;

@@ -25,6 +25,8 @@ pub(super) enum Parsed<'a> {
     /// A new file begins, or the stream: an unfinished group before it never was.
     Restart,
     Heartbeat,
+    /// A whole transaction, compressed: the driver gives the events in it after this one.
+    Packed,
     Other,
 }
 
@@ -58,6 +60,7 @@ pub(super) struct RowsBody {
 }
 
 const BAD: &str = "an event of the log is damaged";
+/// Longer than any event that a server makes.
 const UNCOMPRESSED_BYTES_MAX: usize = 1 << 30;
 const MARIADB_STANDALONE: u8 = 1;
 
@@ -74,7 +77,9 @@ pub(super) fn parse(event: &Event) -> Result<Parsed<'_>, &'static str> {
         19 => Parsed::TableMap { id: table_id(data)?, body: data },
         code @ (20..=25 | 30..=32 | 39 | 166..=171) => Parsed::Rows(rows_head(code, data)?),
         27 | 41 => Parsed::Heartbeat,
-        33 | 42 => mysql_gtid(event)?,
+        33 => mysql_gtid(data)?,
+        40 => Parsed::Packed,
+        42 => mysql_tagged_gtid(event)?,
         34 => return Err("the server's log has no GTIDs (gtid_mode is not ON)"),
         162 => mariadb_gtid(header.server_id(), data)?,
         _ => Parsed::Other,
@@ -95,15 +100,41 @@ fn mariadb_gtid(server: u32, mut data: &[u8]) -> Result<Parsed<'static>, &'stati
     Ok(Parsed::Gtid(GroupStart { gtid, committed_us: None, standalone: flags & MARIADB_STANDALONE != 0 }))
 }
 
-fn mysql_gtid(event: &Event) -> Result<Parsed<'static>, &'static str> {
+fn mysql_gtid(mut data: &[u8]) -> Result<Parsed<'static>, &'static str> {
+    const LOGICAL_CLOCK: u64 = 2;
+    const LOGICAL_CLOCK_BYTES: usize = 16;
+    const TIME_BYTES: usize = 7;
+    /// Says that the time of the first commit follows.
+    const ORIGINAL_FOLLOWS: u64 = 1 << 55;
+    let data = &mut data;
+    take(data, 1)?;
+    let uuid = take(data, 16)?.try_into().map_err(|_| BAD)?;
+    let number = self::number(data, 8)?;
+    let mut committed_us = 0;
+    // Servers before 5.7 end here.
+    if !data.is_empty() && self::number(data, 1)? == LOGICAL_CLOCK {
+        take(data, LOGICAL_CLOCK_BYTES)?;
+        if data.len() >= TIME_BYTES {
+            committed_us = self::number(data, TIME_BYTES)? & !ORIGINAL_FOLLOWS;
+        }
+    }
+    group(Source { uuid, tag: String::new() }, number, committed_us)
+}
+
+fn mysql_tagged_gtid(event: &Event) -> Result<Parsed<'static>, &'static str> {
     let gtid: GtidEvent = event.read_event().map_err(|_| BAD)?;
     let source = Source { uuid: gtid.sid(), tag: gtid.tag().map(|tag| tag.to_string()).unwrap_or_default() };
-    let committed = gtid.immediate_commit_timestamp() as i64;
-    Ok(Parsed::Gtid(GroupStart {
-        gtid: Gtid::MySql { source, number: gtid.gno() },
-        committed_us: (committed > 0).then_some(committed),
-        standalone: false,
-    }))
+    group(source, gtid.gno(), gtid.immediate_commit_timestamp())
+}
+
+/// `committed_us` 0: the log does not tell.
+fn group(source: Source, number: u64, committed_us: u64) -> Result<Parsed<'static>, &'static str> {
+    if !super::gtid::NUMBERS.contains(&number) {
+        return Err(BAD);
+    }
+    let committed_us = i64::try_from(committed_us).map_err(|_| BAD)?;
+    let committed_us = (committed_us > 0).then_some(committed_us);
+    Ok(Parsed::Gtid(GroupStart { gtid: Gtid::MySql { source, number }, committed_us, standalone: false }))
 }
 
 fn query(data: &[u8]) -> Result<Parsed<'static>, &'static str> {
@@ -186,12 +217,13 @@ fn inflate(mut data: &[u8]) -> Result<Vec<u8>, &'static str> {
     if bytes > UNCOMPRESSED_BYTES_MAX {
         return Err(BAD);
     }
-    let mut out = Vec::with_capacity(bytes);
+    // It grows with what there is, not with what is claimed.
+    let mut out = Vec::with_capacity(bytes.min(data.len().saturating_mul(4)));
     flate2::read::ZlibDecoder::new(*data).take(bytes as u64).read_to_end(&mut out).map_err(|_| BAD)?;
     if out.len() == bytes { Ok(out) } else { Err(BAD) }
 }
 
-fn lenenc(data: &mut &[u8]) -> Result<usize, &'static str> {
+pub(super) fn lenenc(data: &mut &[u8]) -> Result<usize, &'static str> {
     Ok(match number(data, 1)? {
         0xfc => number(data, 2)?,
         0xfd => number(data, 3)?,
@@ -254,7 +286,7 @@ fn names(body: &mut &[u8], n: usize) -> Option<Vec<String>> {
         let mut field = take(body, bytes).ok()?;
         if kind == COLUMN_NAMES {
             let mut names = Vec::with_capacity(n);
-            while !field.is_empty() {
+            while !field.is_empty() && names.len() <= n {
                 let length = lenenc(&mut field).ok()?;
                 names.push(String::from_utf8_lossy(take(&mut field, length).ok()?).into_owned());
             }

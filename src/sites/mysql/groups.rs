@@ -6,12 +6,11 @@ use std::sync::Arc;
 use mysql_async::binlog::events::Event;
 
 use super::ddl::{Act, Touch, act};
-use super::events::{GroupStart, Parsed, Rows, RowsKind, parse};
+use super::events::{GroupStart, Parsed, Rows, RowsData, RowsKind, parse};
 use super::gtid::GtidSet;
-use super::shapes::{RawImage, Reader, Shape, Share, Shares, image, marker, rows};
-use crate::model::{
-    Cell, Change, Image, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, SiteTable, TableId, Transaction, Unnamed,
-};
+use super::parts::Part;
+use super::shapes::{RawRow, Reader, Shape, Share, Shares, image, marker, next_row};
+use crate::model::{Cell, Image, LogItem, MarkerId, MarkerKind, Origin, Position, SiteId, SiteTable, TableId, Transaction};
 use crate::sites::LogMember;
 
 /// A transaction of an application that is larger is given in parts.
@@ -19,6 +18,8 @@ const PART_CHANGES_MAX: usize = 20_000;
 const PART_BYTES_MAX: usize = 16 << 20;
 /// A member for which there is nothing is told so that often.
 const PROGRESS_US: i64 = 2_000_000;
+/// Table maps that are remembered from one group to the next.
+const SHAPES_MAX: usize = 10_000;
 
 pub(super) struct Groups {
     members: Vec<Member>,
@@ -26,7 +27,20 @@ pub(super) struct Groups {
     /// By the log's number of a table; None: of no concern.
     shapes: HashMap<u64, Option<Arc<Shape>>>,
     group: Option<Group>,
+    /// Of the last event, what has not been read yet.
+    unread: Option<Unread>,
     out: VecDeque<LogItem>,
+}
+
+/// Rows of an event of which some are still to be read.
+struct Unread {
+    kind: RowsKind,
+    data: RowsData,
+    /// Where in the images the next row begins.
+    at: usize,
+    shape: Arc<Shape>,
+    seconds: u32,
+    now_us: i64,
 }
 
 struct Member {
@@ -42,23 +56,11 @@ struct Group {
     start: GroupStart,
     /// Began with BEGIN or the like: it ends with a commit.
     open: bool,
+    /// Came whole in one compressed event.
+    packed: bool,
     parts: Vec<Part>,
     /// What else happened, in order: said after the transaction.
     notes: Vec<Note>,
-}
-
-/// One member's part in a group.
-#[derive(Default)]
-struct Part {
-    /// The member has captured this group before.
-    skip: bool,
-    changes: Vec<Change>,
-    bytes: usize,
-    /// Some of the transaction has been given already.
-    begun: bool,
-    landing: Option<(MarkerId, Vec<u8>)>,
-    watermarks: Vec<MarkerId>,
-    savepoints: Vec<(String, usize)>,
 }
 
 struct Note {
@@ -81,14 +83,25 @@ impl Groups {
             .zip(sets)
             .map(|(m, captured)| Member { site: m.site, captured, told_us: now_us, untold: false, closed: HashSet::new() })
             .collect();
-        Groups { members, shares, shapes: HashMap::new(), group: None, out: VecDeque::new() }
+        Groups { members, shares, shapes: HashMap::new(), group: None, unread: None, out: VecDeque::new() }
     }
 
-    pub(super) fn take(&mut self) -> Option<LogItem> {
-        self.out.pop_front()
+    /// The next item; None: the next event is needed. Reads a large event's rows as far as it takes, so that no more of them is in
+    /// memory than one item has.
+    ///
+    /// # Errors
+    /// What is damaged, in words.
+    pub(super) fn take(&mut self) -> Result<Option<LogItem>, &'static str> {
+        if self.out.is_empty() {
+            self.read_on()?;
+        }
+        Ok(self.out.pop_front())
     }
 
-    /// Takes the next event; `now_us` is the time of capture.
+    /// Takes the next event, after `take` has given all items of those before; `now_us` is the time of capture.
+    ///
+    /// # Errors
+    /// What is damaged, in words. The log has to be opened anew.
     pub(super) fn feed(&mut self, event: &Event, now_us: i64) -> Result<(), &'static str> {
         let seconds = event.header().timestamp();
         match parse(event)? {
@@ -102,6 +115,12 @@ impl Groups {
             }
             Parsed::TableMap { id, body } => self.table_map(id, body),
             Parsed::Rows(head) => self.rows(&head, event.data(), seconds, now_us),
+            Parsed::Packed => {
+                if let Some(group) = &mut self.group {
+                    group.packed = true;
+                }
+                Ok(())
+            }
             Parsed::Heartbeat => {
                 self.progress(now_us, true);
                 Ok(())
@@ -112,8 +131,11 @@ impl Groups {
 
     fn begin(&mut self, start: GroupStart) -> Result<(), &'static str> {
         self.abandon()?;
+        if self.shapes.len() > SHAPES_MAX {
+            self.shapes.clear();
+        }
         let parts = self.members.iter().map(|m| Part { skip: m.captured.contains(&start.gtid), ..Part::default() }).collect();
-        self.group = Some(Group { start, open: false, parts, notes: Vec::new() });
+        self.group = Some(Group { start, open: false, packed: false, parts, notes: Vec::new() });
         Ok(())
     }
 
@@ -121,6 +143,8 @@ impl Groups {
     fn abandon(&mut self) -> Result<(), &'static str> {
         match self.group.take() {
             Some(group) if group.parts.iter().any(|part| part.begun) => Err("a transaction that was given in parts has no end"),
+            // The driver gives nothing of an event that it can't unpack.
+            Some(group) if group.packed => Err("a compressed transaction that can't be unpacked"),
             _ => Ok(()),
         }
     }
@@ -235,15 +259,30 @@ impl Groups {
             return Ok(());
         }
         let data = head.data(data)?;
-        let images = rows(&shape, head.kind, &data)?;
         for reader in &shape.readers {
-            match reader {
-                Reader::Marker { member } => self.markers(*member, &shape, &images),
-                Reader::Table { member, table, plan } => self.changes(*member, table, plan, &shape, &images),
-                Reader::Changed { member, table } => self.changed(*member, table),
+            if let Reader::Changed { member, table } = reader {
+                self.changed(*member, table);
             }
         }
-        self.give_part(seconds, now_us);
+        self.unread = Some(Unread { kind: head.kind, data, at: 0, shape, seconds, now_us });
+        Ok(())
+    }
+
+    /// Reads rows of the last event until there is an item to give.
+    fn read_on(&mut self) -> Result<(), &'static str> {
+        let Some(mut unread) = self.unread.take() else { return Ok(()) };
+        while self.out.is_empty() {
+            let Some(row) = next_row(&unread.shape, unread.kind, &unread.data, &mut unread.at)? else { return Ok(()) };
+            for reader in &unread.shape.readers {
+                match reader {
+                    Reader::Marker { member } => self.marker(*member, &unread.shape, &row),
+                    Reader::Table { member, table, plan } => self.change(*member, table, plan, &unread.shape, &row),
+                    Reader::Changed { .. } => {}
+                }
+            }
+            self.give_part(unread.seconds, unread.now_us);
+        }
+        self.unread = Some(unread);
         Ok(())
     }
 
@@ -257,17 +296,14 @@ impl Groups {
     }
 
     /// Only inserts into the marker table say something.
-    fn markers(&mut self, member: usize, shape: &Shape, images: &[(Option<RawImage<'_>>, Option<RawImage<'_>>)]) {
-        let Some(group) = &mut self.group else { return };
+    fn marker(&mut self, member: usize, shape: &Shape, row: &RawRow<'_>) {
+        let (Some(group), None, Some(after)) = (&mut self.group, &row.before, &row.after) else { return };
         let part = &mut group.parts[member];
-        for (before, after) in images {
-            let (None, Some(after)) = (before, after) else { continue };
-            let Some((id, letter, payload)) = marker(&shape.columns, after) else { continue };
-            match MarkerKind::from_letter(&letter) {
-                Some(MarkerKind::Batch) if !part.begun => part.landing = Some((MarkerId(id), payload)),
-                Some(MarkerKind::Watermark) => part.watermarks.push(MarkerId(id)),
-                _ => {}
-            }
+        let Some((id, letter, payload)) = marker(&shape.columns, after) else { return };
+        match MarkerKind::from_letter(&letter) {
+            Some(MarkerKind::Batch) if !part.begun => part.landing = Some((MarkerId(id), payload)),
+            Some(MarkerKind::Watermark) => part.watermarks.push(MarkerId(id)),
+            _ => {}
         }
     }
 
@@ -281,27 +317,18 @@ impl Groups {
         }
     }
 
-    fn changes(
-        &mut self,
-        member: usize,
-        table: &Arc<SiteTable>,
-        plan: &[Option<usize>],
-        shape: &Shape,
-        images: &[(Option<RawImage<'_>>, Option<RawImage<'_>>)],
-    ) {
+    fn change(&mut self, member: usize, table: &Arc<SiteTable>, plan: &[Option<usize>], shape: &Shape, row: &RawRow<'_>) {
         let Some(group) = &mut self.group else { return };
         if group.parts[member].skip || self.members[member].closed.contains(&table.table.id) {
             return;
         }
-        for (before, after) in images {
-            let before = before.as_ref().map(|raw| image(table, plan, &shape.columns, raw));
-            let mut after = after.as_ref().map(|raw| image(table, plan, &shape.columns, raw));
-            if let (Some(before), Some(after)) = (&before, &mut after) {
-                fill_key(table, before, after);
-            }
-            if !group.parts[member].push(table, before, after) {
-                group.note(member, table.table.id, What::Alarm("a row was changed and the log does not tell which".into()));
-            }
+        let before = row.before.as_ref().map(|raw| image(table, plan, &shape.columns, raw));
+        let mut after = row.after.as_ref().map(|raw| image(table, plan, &shape.columns, raw));
+        if let (Some(before), Some(after)) = (&before, &mut after) {
+            fill_key(table, before, after);
+        }
+        if !group.parts[member].push(table, before, after) {
+            group.note(member, table.table.id, What::Alarm("a row was changed and the log does not tell which".into()));
         }
     }
 
@@ -402,65 +429,4 @@ impl Note {
             What::Alarm(message) => LogItem::Alarm { site, table, position, message: message.clone() },
         }
     }
-}
-
-impl Part {
-    fn is_empty(&self) -> bool {
-        self.changes.is_empty() && !self.begun && self.landing.is_none() && self.watermarks.is_empty()
-    }
-
-    /// Adds a row's change, and a second one when its key changed. False: its key can't be told.
-    fn push(&mut self, table: &SiteTable, before: Option<Image>, after: Option<Image>) -> bool {
-        let id = table.table.id;
-        self.bytes += before.iter().chain(&after).map(weight).sum::<usize>();
-        let named = |image: Option<Image>| match image.map(|image| (table.key_in(&image), image)) {
-            Some((Ok(key), image)) => Ok((Some(key), table.shared(image))),
-            Some((Err(Unnamed::LeftOut), _)) => Err(()),
-            // No row of the roster's: as if it were not there.
-            Some((Err(Unnamed::Refused(_)), _)) | None => Ok((None, None)),
-        };
-        let (Ok((old, before)), Ok((new, after))) = (named(before), named(after)) else { return false };
-        match (old, new) {
-            (Some(old), Some(new)) if old != new => {
-                self.changes.push(Change { table: id, key: old.clone(), before, after: None, moved_from: None });
-                self.changes.push(Change { table: id, key: new, before: None, after, moved_from: Some(old) });
-            }
-            (_, Some(key)) | (Some(key), None) => self.changes.push(Change { table: id, key, before, after, moved_from: None }),
-            (None, None) => {}
-        }
-        true
-    }
-
-    fn roll_back_to(&mut self, name: &str) -> Result<(), &'static str> {
-        let found = self.savepoints.iter().rposition(|(n, _)| n == name);
-        match found {
-            Some(at) => {
-                self.changes.truncate(self.savepoints[at].1);
-                self.savepoints.truncate(at + 1);
-                Ok(())
-            }
-            None if self.begun => Err("a transaction that was given in parts was rolled back to a savepoint"),
-            None => Ok(()),
-        }
-    }
-
-    fn give(self, site: SiteId, committed_us: i64, position: &Position, out: &mut VecDeque<LogItem>) {
-        let position = position.clone();
-        if !self.changes.is_empty() || self.begun || self.landing.is_some() {
-            let origin = self.landing.map_or(Origin::Local, |(marker, payload)| Origin::Landing { marker, payload });
-            let transaction = Transaction { site, position: Some(position.clone()), committed_us, origin, changes: self.changes };
-            out.push_back(LogItem::Transaction(transaction));
-        }
-        out.extend(self.watermarks.into_iter().map(|marker| LogItem::Watermark { site, marker, position: position.clone() }));
-    }
-}
-
-pub(super) fn weight(image: &Image) -> usize {
-    image
-        .iter()
-        .map(|cell| match cell {
-            Cell::Value(value) => value.weight(),
-            _ => 24,
-        })
-        .sum()
 }

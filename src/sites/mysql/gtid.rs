@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::ops::RangeInclusive;
 
 use mysql_async::{GnoInterval, Sid};
 
 use super::connect::Flavor;
+
+/// Numbers that a source gives its transactions.
+pub(super) const NUMBERS: RangeInclusive<u64> = 1..=(i64::MAX as u64 - 1);
+/// Longest tag of a source's transactions, in bytes.
+const TAG_BYTES_MAX: usize = 32;
 
 /// The name of one transaction in a server's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +46,7 @@ impl GtidSet {
                 for part in parts {
                     parse_source(part, &mut set)?;
                 }
+                set.values_mut().for_each(merge);
                 Some(GtidSet::MySql(set))
             }
         }
@@ -124,17 +131,22 @@ fn parse_source(part: &str, set: &mut BTreeMap<Source, Vec<(u64, u64)>>) -> Opti
     let mut tag = String::new();
     for piece in pieces {
         if !piece.starts_with(|c: char| c.is_ascii_digit()) {
-            tag = piece.to_owned();
+            tag = Some(piece).filter(|tag| is_tag(tag))?.to_owned();
             continue;
         }
         let (from, to) = piece.split_once('-').unwrap_or((piece, piece));
         let (from, to) = (from.parse().ok()?, to.parse().ok()?);
-        if from == 0 || from > to {
+        if from > to || !NUMBERS.contains(&from) || !NUMBERS.contains(&to) {
             return None;
         }
-        add_range(set.entry(Source { uuid, tag: tag.clone() }).or_default(), from, to);
+        set.entry(Source { uuid, tag: tag.clone() }).or_default().push((from, to));
     }
     Some(())
+}
+
+fn is_tag(text: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    text.len() <= TAG_BYTES_MAX && text.starts_with(letter) && text.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {
@@ -169,6 +181,11 @@ fn add_range(ranges: &mut Vec<(u64, u64)>, from: u64, to: u64) {
         return;
     }
     ranges.push((from, to));
+    merge(ranges);
+}
+
+/// Puts ranges in order and joins those that meet.
+fn merge(ranges: &mut Vec<(u64, u64)>) {
     ranges.sort_unstable();
     let mut merged: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
     for (from, to) in ranges.drain(..) {
@@ -181,14 +198,17 @@ fn add_range(ranges: &mut Vec<(u64, u64)>, from: u64, to: u64) {
 }
 
 fn common_ranges(a: &[(u64, u64)], b: &[(u64, u64)]) -> Vec<(u64, u64)> {
-    let mut common = Vec::new();
-    for x in a {
-        for y in b {
-            let (from, to) = (x.0.max(y.0), x.1.min(y.1));
-            if from <= to {
-                common.push((from, to));
-            }
+    let (mut common, mut a, mut b) = (Vec::new(), a.iter().peekable(), b.iter().peekable());
+    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
+        let (from, to) = (x.0.max(y.0), x.1.min(y.1));
+        if from <= to {
+            common.push((from, to));
         }
+        if x.1 < y.1 {
+            a.next()
+        } else {
+            b.next()
+        };
     }
     common
 }
@@ -251,6 +271,10 @@ mod tests {
         assert_eq!(set.to_string(), format!("{A}:1-8,{A}:tag_a:3"));
         let other = GtidSet::parse(Flavor::MySql, &format!("{A}:2-3:7-20")).unwrap();
         assert_eq!(set.intersect(&other).to_string(), format!("{A}:2-3:7-8"));
-        assert!(GtidSet::parse(Flavor::MySql, "nonsense:1").is_none());
+        for damaged in
+            ["nonsense:1".into(), format!("{A}:0"), format!("{A}:5-4"), format!("{A}:1-18446744073709551615"), format!("{A}:t'x:1")]
+        {
+            assert!(GtidSet::parse(Flavor::MySql, &damaged).is_none(), "{damaged}");
+        }
     }
 }

@@ -45,6 +45,10 @@ pub(super) mod code {
 }
 
 const SHORT_IMAGE: &str = "a row image that is cut short";
+const UNKNOWN_TYPE: &str = "a column type that is not known in row images";
+const DAMAGED_DECIMAL: &str = "a damaged decimal number";
+/// Digits of a second that any type keeps.
+const FRACTION_DIGITS_MAX: u8 = 6;
 
 impl Wire {
     /// From the table map's type byte and its two bytes of metadata. ENUM and SET hide behind STRING.
@@ -116,15 +120,17 @@ impl Wire {
             INT24 | DATE | NEWDATE | TIME => 3,
             LONG | FLOAT | TIMESTAMP => 4,
             LONGLONG | DOUBLE | DATETIME => 8,
+            TIMESTAMP2 | DATETIME2 | TIME2 if low > FRACTION_DIGITS_MAX => return Err(UNKNOWN_TYPE),
             TIMESTAMP2 => 4 + fraction_bytes(low),
             DATETIME2 => 5 + fraction_bytes(low),
             TIME2 => 3 + fraction_bytes(low),
-            BIT => usize::from(high) + usize::from(low > 0),
+            BIT if high < 8 => usize::from(high) + usize::from(low > 0),
+            BIT if high == 8 && low == 0 => 8,
             NEWDECIMAL => decimal_bytes(low.into(), high.into()),
-            ENUM | SET => usize::from(low),
+            ENUM | SET if (1..=8).contains(&low) => usize::from(low),
             VARCHAR | VAR_STRING | STRING | VARCHAR_COMPRESSED => length(row, if self.meta < 256 { 1 } else { 2 })?,
-            BLOB | JSON | GEOMETRY | VECTOR | BLOB_COMPRESSED | 249..=251 => length(row, low.into())?,
-            _ => return Err("a column type that is not known in row images"),
+            BLOB | JSON | GEOMETRY | VECTOR | BLOB_COMPRESSED | 249..=251 if (1..=4).contains(&low) => length(row, low.into())?,
+            _ => return Err(UNKNOWN_TYPE),
         };
         take(row, n)
     }
@@ -191,8 +197,10 @@ fn integer(bytes: &[u8], unsigned: bool) -> Value {
     if unsigned {
         return Value::unsigned(n);
     }
-    let shift = 64 - 8 * bytes.len() as u32;
-    Value::Int((n << shift) as i64 >> shift)
+    match 64usize.checked_sub(8 * bytes.len()) {
+        Some(shift @ 0..64) => Value::Int((n << shift) as i64 >> shift),
+        _ => Value::Int(n as i64),
+    }
 }
 
 fn fraction_bytes(digits: u8) -> usize {
@@ -287,6 +295,9 @@ pub(super) fn decimal(bytes: &[u8], digits: usize, scale: usize) -> Decoded {
     let mut rest = &bytes[..];
     let mut group = |text: &mut String, digits: usize| {
         let part = big(take(&mut rest, DIGIT_BYTES[digits])?);
+        if part >= 10u64.pow(digits as u32) {
+            return Err(DAMAGED_DECIMAL);
+        }
         if digits > 0 {
             text.push_str(&format!("{part:0digits$}"));
         }
@@ -301,7 +312,7 @@ pub(super) fn decimal(bytes: &[u8], digits: usize, scale: usize) -> Decoded {
         group(&mut text, 9)?;
     }
     group(&mut text, scale % 9)?;
-    Decimal::parse(&text).map(Value::Decimal).ok_or("a damaged decimal number")
+    Decimal::parse(&text).filter(|_| rest.is_empty()).map(Value::Decimal).ok_or(DAMAGED_DECIMAL)
 }
 
 /// MariaDB's UUIDs are in the log as they are written, whatever order its pages have.

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use mysql_async::binlog::BinlogChecksumAlg;
+use mysql_async::binlog::events::{BinlogEventFooter, Event};
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -13,8 +15,9 @@ use tokio::task::JoinHandle;
 use super::connect::{Flavor, Server, Session};
 use super::describe::widths;
 use super::errors::cause;
-use super::groups::{Groups, weight};
+use super::groups::Groups;
 use super::gtid::GtidSet;
+use super::parts::weight;
 use super::shapes::Shares;
 use crate::model::{LogItem, Position, SiteId};
 use crate::sites::{Cause, Error, LogMember, Result};
@@ -141,21 +144,35 @@ async fn read(server: Arc<Server>, mut stream: BinlogStream, mut groups: Groups,
             Err(_) => server.error(Cause::Disconnected, format!("the log said nothing for {} s", SILENCE_MAX.as_secs())),
             Ok(None) => server.error(Cause::Disconnected, "the server ended the log"),
             Ok(Some(Err(error))) => log_error(&server, error),
-            Ok(Some(Ok(event))) => match groups.feed(&event, now_us()) {
-                Ok(()) => {
-                    while let Some(item) = groups.take() {
-                        if !give(&room, &items, item).await {
-                            return;
-                        }
-                    }
-                    continue;
-                }
+            Ok(Some(Ok(event))) => match hand_on(&mut groups, &event, &room, &items).await {
+                Ok(true) => continue,
+                Ok(false) => return,
                 Err(reason) => server.error(Cause::Protocol, format!("the log can't be read: {reason}")),
             },
         };
         let _ = items.send(Ahead(Err(error), None)).await;
         return;
     }
+}
+
+/// Whether an event is as the server wrote it, where it has a checksum: those in a compressed transaction have none.
+pub(super) fn is_intact(event: &Event) -> bool {
+    const CRC32: BinlogChecksumAlg = BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32;
+    event.footer() != BinlogEventFooter::new(CRC32) || event.checksum() == Some(event.calc_checksum(CRC32).to_le_bytes())
+}
+
+/// Gives what an event says. False: nobody wants more.
+async fn hand_on(groups: &mut Groups, event: &Event, room: &Arc<Semaphore>, items: &mpsc::Sender<Ahead>) -> Result<bool, &'static str> {
+    if !is_intact(event) {
+        return Err("an event does not have its checksum: it was damaged on the way or on the server's disk");
+    }
+    groups.feed(event, now_us())?;
+    while let Some(item) = groups.take()? {
+        if !give(room, items, item).await {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn give(room: &Arc<Semaphore>, items: &mpsc::Sender<Ahead>, item: LogItem) -> bool {

@@ -9,10 +9,13 @@ mod events;
 mod grants;
 mod groups;
 mod gtid;
+#[cfg(test)]
+pub(crate) mod hostile;
 mod image;
 mod json;
 mod log;
 mod numbering;
+mod parts;
 mod probe;
 mod shapes;
 mod steps;

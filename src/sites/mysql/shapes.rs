@@ -48,8 +48,14 @@ pub(super) enum Reader {
     },
 }
 
-/// One row of an event: images of all columns before and after, as ranges of the event's bytes.
+/// One row of an event: all columns, as ranges of the event's bytes.
 pub(super) type RawImage<'a> = Vec<Raw<'a>>;
+
+/// Images of a row before and after its change.
+pub(super) struct RawRow<'a> {
+    pub before: Option<RawImage<'a>>,
+    pub after: Option<RawImage<'a>>,
+}
 
 #[derive(Clone, Copy)]
 pub(super) enum Raw<'a> {
@@ -144,24 +150,25 @@ fn cut_image<'a>(columns: &[Wire], present: &[u8], images: &mut &'a [u8]) -> Res
     Ok(raw)
 }
 
-/// The rows of an event as images before and after.
-#[expect(clippy::type_complexity, reason = "a pair of optional images")]
-pub(super) fn rows<'a>(
-    shape: &Shape,
-    kind: RowsKind,
-    data: &'a RowsData,
-) -> Result<Vec<(Option<RawImage<'a>>, Option<RawImage<'a>>)>, &'static str> {
+/// The row of an event at `at`, which moves on behind it; None: there are no more. One at a time, because a row may take a
+/// byte in the log and thousands of columns here.
+pub(super) fn next_row<'a>(shape: &Shape, kind: RowsKind, data: &'a RowsData, at: &mut usize) -> Result<Option<RawRow<'a>>, &'static str> {
     if data.columns != shape.columns.len() {
         return Err("a row has another number of columns than its table map");
     }
-    let mut rest = &data.images[..];
-    let mut rows = Vec::new();
-    while !rest.is_empty() {
-        let before = if kind == RowsKind::Insert { None } else { Some(cut_image(&shape.columns, &data.present, &mut rest)?) };
-        let after = if kind == RowsKind::Delete { None } else { Some(cut_image(&shape.columns, &data.present_after, &mut rest)?) };
-        rows.push((before, after));
+    let mut rest = data.images.get(*at..).unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(None);
     }
-    Ok(rows)
+    let before = if kind == RowsKind::Insert { None } else { Some(cut_image(&shape.columns, &data.present, &mut rest)?) };
+    let after = if kind == RowsKind::Delete { None } else { Some(cut_image(&shape.columns, &data.present_after, &mut rest)?) };
+    let next = data.images.len() - rest.len();
+    // Without a column there would be rows without end.
+    if next == *at {
+        return Err("a row image without columns");
+    }
+    *at = next;
+    Ok(Some(RawRow { before, after }))
 }
 
 /// The cells of a shared table's columns, this site's own ones behind them.
@@ -185,7 +192,7 @@ pub(super) fn marker(columns: &[Wire], raw: &RawImage<'_>) -> Option<(i64, Strin
         Some(Raw::Bytes(bytes)) => Some(*bytes),
         _ => None,
     };
-    let id = columns.first()?.decode(bytes(0)?, &ColumnType::Int { bits: 64, unsigned: false }).ok()?;
-    let Value::Int(id) = id else { return None };
+    const NUMBER: ColumnType = ColumnType::Int { bits: 64, unsigned: false };
+    let Ok(Value::Int(id)) = columns.first().filter(|wire| wire.is(&NUMBER))?.decode(bytes(0)?, &NUMBER) else { return None };
     Some((id, String::from_utf8_lossy(bytes(1)?).into_owned(), bytes(2)?.to_vec()))
 }

@@ -105,6 +105,7 @@ impl Assembly {
     /// Takes in one message; the error says in words what is wrong with it.
     pub fn message(&mut self, message: Message) -> Result<(), &'static str> {
         match message {
+            Message::Begin { .. } if self.open.is_some() => return Err("a transaction that begins within another"),
             Message::Begin { committed_us } => {
                 let (origin, changes) = (Origin::Local, Vec::new());
                 self.open = Some(Open { committed_us, origin, changes, bytes: 0, parted: false, held: None });

@@ -191,8 +191,9 @@ impl Bite {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
+    /// Microseconds since 1970; not before it, so that spans of time can be counted.
     fn time(&mut self) -> Result<i64, Malformed> {
-        Ok((self.u64()? as i64).saturating_add(EPOCH_2000_US))
+        Ok((self.u64()? as i64).saturating_add(EPOCH_2000_US).max(0))
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), Malformed> {

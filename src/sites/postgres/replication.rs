@@ -44,6 +44,12 @@ pub(super) enum Frame {
 }
 
 impl Replication {
+    /// A session over a connection that is open already.
+    #[cfg(test)]
+    pub fn over(site: &str, stream: Box<dyn Stream>) -> Replication {
+        Replication { site: site.into(), stream, input: BytesMut::new(), output: BytesMut::new() }
+    }
+
     pub async fn connect(connector: &Connector) -> Result<Replication> {
         let doing = format!("connecting to {} for replication", connector.place());
         connector.within(&doing, Replication::open(connector, &doing)).await
@@ -231,7 +237,8 @@ impl Replication {
             return Err(self.unexpected(doing, "length"));
         }
         if self.input.len() <= length {
-            self.input.reserve(length + 1 - self.input.len());
+            // As much again as has come: a length alone takes no memory.
+            self.input.reserve((length + 1 - self.input.len()).min(self.input.len().max(READ_BYTES)));
             return Ok(None);
         }
         let mut message = self.input.split_to(length + 1).freeze();

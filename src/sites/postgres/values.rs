@@ -276,7 +276,7 @@ fn float(x: f64, single: bool) -> String {
 
 fn dated(date: Date, time: &str) -> String {
     match date.year {
-        year if year <= 0 => format!("{:04}-{:02}-{:02}{time} BC", 1 - year, date.month, date.day),
+        year if year <= 0 => format!("{:04}-{:02}-{:02}{time} BC", 1 - i64::from(year), date.month, date.day),
         year => format!("{year:04}-{:02}-{:02}{time}", date.month, date.day),
     }
 }

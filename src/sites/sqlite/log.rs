@@ -258,11 +258,11 @@ impl Follower {
     /// Removes acknowledged rows but the last, which is kept to recognise the changelog by. It never waits for a lock.
     fn clean(&mut self, idle: Duration) {
         let due = self.cleaned.elapsed() >= CLEAN_EVERY;
-        if idle.is_zero() || (!due && self.acknowledged - self.lowest < CLEAN_ROWS) {
+        if idle.is_zero() || (!due && self.acknowledged.saturating_sub(self.lowest) < CLEAN_ROWS) {
             return;
         }
         for _ in 0..CLEAN_STEPS_MAX {
-            let until = self.acknowledged.min(self.lowest + CLEAN_STEP_ROWS);
+            let until = self.acknowledged.min(self.lowest.saturating_add(CLEAN_STEP_ROWS));
             if until <= self.lowest {
                 break;
             }

@@ -4,6 +4,8 @@ mod chunks;
 mod connect;
 mod describe;
 mod errors;
+#[cfg(test)]
+pub(crate) mod hostile;
 mod log;
 mod numbering;
 mod probe;

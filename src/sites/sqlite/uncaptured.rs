@@ -32,7 +32,7 @@ impl Uncaptured {
             self.rows.values_mut().for_each(|rows| rows.retain(|_, id| *id > captured));
             self.captured = captured;
         }
-        if end - captured.max(lowest) > ROWS_MAX as i64 {
+        if end.saturating_sub(captured.max(lowest)) > ROWS_MAX as i64 {
             return Ok(false);
         }
         self.read(db, captured.max(self.read_to))?;

@@ -35,6 +35,14 @@ impl Raw {
         }
     }
 
+    /// Bytes of its content, for bounds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Raw::Null | Raw::Integer(_) | Raw::Real(_) => 0,
+            Raw::Text(bytes) | Raw::Blob(bytes) => bytes.len(),
+        }
+    }
+
     fn into_key(self) -> Raw {
         match self {
             Raw::Real(bits) => {
@@ -102,7 +110,7 @@ fn decode(stored: ValueRef<'_>, ty: &ColumnType) -> Result<Value, &'static str> 
         (T::Json { .. }, S::Real(x)) => shortest(x).and_then(|d| Value::json(d.as_str())).ok_or("a number that is not JSON")?,
         (T::Json { .. }, S::Text(text)) => Value::json(unicode(text)?).ok_or("text that is not JSON in a JSON column")?,
         (T::Int { .. } | T::Bool | T::Bit { .. } | T::Year | T::Any, S::Integer(n)) => Value::Int(n),
-        (T::Float32(_) | T::Float64(_), S::Integer(n)) if n.abs() < 1 << 53 => Value::float(n as f64),
+        (T::Float32(_) | T::Float64(_), S::Integer(n)) if n.unsigned_abs() < 1 << 53 => Value::float(n as f64),
         (T::Float32(_) | T::Float64(_) | T::Any, S::Real(x)) => Value::float(x),
         (T::Text { .. } | T::Char { .. } | T::Uuid | T::Any | T::Enum(_) | T::Set(_), S::Text(text)) => Value::Text(unicode(text)?.into()),
         (T::Bytes { .. }, S::Text(bytes)) | (T::Bytes { .. } | T::Any, S::Blob(bytes)) => Value::Bytes(bytes.into()),

@@ -14,10 +14,12 @@ use crate::sites::MARKER_TABLE;
 
 /// Changelog rows of one look, unless a landing goes on past them.
 pub const ENTRIES_MAX: usize = 5_000;
-/// Content of one look.
+/// A landing that goes on past them is none of ours: its end is missing.
+const LANDING_ENTRIES_MAX: usize = 2_000_000;
+/// Content of one look, and keys of one.
 const BYTES_MAX: usize = 32 << 20;
 /// Changes further apart in time do not go into one transaction: a commit time then stands for all of it within this.
-const RUN_MS_MAX: i64 = 1_000;
+const RUN_MS_MAX: u64 = 1_000;
 
 /// A place in the changelog: the last row that was read, and its time, by which a changelog that was put back is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,11 @@ impl Place {
 
     pub fn position(self) -> Position {
         Position(format!("{}.{}", self.id, self.at_ms))
+    }
+
+    /// Not before 1970, so that spans of time can be counted.
+    fn committed_us(self) -> i64 {
+        self.at_ms.saturating_mul(1000).max(0)
     }
 
     /// The last row of the changelog.
@@ -61,7 +68,7 @@ impl Place {
             }
             Some(_) => None,
             None if given < self.id => Some("the changelog ends before what was read of it: the database was put back from an older copy"),
-            None if self.at_ms == 0 && lowest.map_or(given == self.id, |lowest| lowest <= self.id + 1) => None,
+            None if self.at_ms == 0 && lowest.map_or(given == self.id, |lowest| lowest <= self.id.saturating_add(1)) => None,
             None => Some("rows of the changelog that were not read yet are gone"),
         })
     }
@@ -184,12 +191,16 @@ impl Window {
     fn entries(&self, db: &Connection) -> rusqlite::Result<(Vec<Entry>, bool)> {
         let mut statement = db.prepare_cached(&entries_sql())?;
         let mut found = statement.query([self.place.id])?;
-        let (mut entries, mut landing) = (Vec::new(), false);
+        let (mut entries, mut landing, mut bytes) = (Vec::new(), false, 0);
         while let Some(row) = found.next()? {
-            if entries.len() >= ENTRIES_MAX && !landing {
+            let full = entries.len() >= ENTRIES_MAX || bytes >= BYTES_MAX;
+            if full && (!landing || entries.len() >= LANDING_ENTRIES_MAX) {
                 return Ok((entries, false));
             }
             let entry = self.entry(row)?;
+            if let What::Row(_, key) = &entry.what {
+                bytes += key.iter().map(Raw::bytes).sum::<usize>();
+            }
             landing = match entry.what {
                 What::Begin(_) => true,
                 What::End => false,
@@ -287,7 +298,7 @@ impl Window {
         Ok(LogItem::Transaction(Transaction {
             site: self.site,
             position: Some(place.position()),
-            committed_us: place.at_ms * 1000,
+            committed_us: place.committed_us(),
             origin,
             changes,
         }))
@@ -340,7 +351,8 @@ impl Window {
 
 /// The key that a row had before, when no row has it any more.
 fn moved_from(db: &Connection, followed: &Followed, entries: &[Entry], i: usize) -> rusqlite::Result<Option<crate::model::Key>> {
-    let Some(before) = i.checked_sub(1).map(|n| &entries[n]).filter(|before| before.place.id + 1 == entries[i].place.id) else {
+    let Some(before) = i.checked_sub(1).map(|n| &entries[n]).filter(|before| before.place.id.checked_add(1) == Some(entries[i].place.id))
+    else {
         return Ok(None);
     };
     let (What::Row(old, raw), What::Row(new, _)) = (&before.what, &entries[i].what) else { return Ok(None) };
@@ -398,7 +410,7 @@ impl Run {
     }
 
     fn is_over(&self, next: Place) -> bool {
-        self.started_ms.is_some_and(|started| next.at_ms.saturating_sub(started).abs() > RUN_MS_MAX)
+        self.started_ms.is_some_and(|started| next.at_ms.abs_diff(started) > RUN_MS_MAX)
     }
 
     fn end(&mut self, window: &Window, items: &mut Vec<LogItem>) {
@@ -407,7 +419,7 @@ impl Run {
             items.push(LogItem::Transaction(Transaction {
                 site: window.site,
                 position: Some(run.place.position()),
-                committed_us: run.place.at_ms * 1000,
+                committed_us: run.place.committed_us(),
                 origin: Origin::Local,
                 changes: run.changes,
             }));
