@@ -46,6 +46,7 @@ pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Resu
         )),
         None => {
             daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
+            crate::crash_point!("site.identified", member.config.name);
             Ok(None)
         }
     }

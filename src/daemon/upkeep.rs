@@ -22,14 +22,16 @@ const HEARTBEAT_TICKS: u32 = 40;
 const FENCE: Duration = Duration::from_secs(600);
 
 /// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.
-pub(super) async fn fence(daemon: &Arc<Daemon>, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
+pub(super) async fn fence(daemon: &Arc<Daemon>, member: &Member, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
     let waiting = watch.clone();
     let marked = daemon.ledger.call(move |ledger| {
         let marker = ledger.next_marker()?;
         Ok((marker, lock(&waiting).wait_for(marker)))
     });
     let (marker, reached) = marked.await.map_err(|error| Some(error.into()))?;
+    crate::crash_point!("fence.drawn", member.config.name);
     control.lock().await.mark(marker).await.map_err(|error| Some(error.into()))?;
+    crate::crash_point!("fence.marked", member.config.name);
     match tokio::time::timeout(FENCE, reached).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(None),
@@ -53,6 +55,7 @@ pub(super) async fn upkeep(
         if ticks.is_multiple_of(HEARTBEAT_TICKS) {
             let marker = daemon.ledger.call(|ledger| ledger.next_marker()).await?;
             control.lock().await.mark(marker).await?;
+            crate::crash_point!("heartbeat.marked", member.config.name);
         }
         repeat(member, control).await?;
         realign(member, control, numbers).await?;
@@ -63,7 +66,9 @@ pub(super) async fn upkeep(
                 continue;
             }
             control.lock().await.forget(&heard).await?;
+            crate::crash_point!("markers.removed", member.config.name);
             daemon.ledger.call(move |ledger| ledger.forgotten(id, &heard)).await?;
+            crate::crash_point!("markers.forgotten", member.config.name);
         }
     }
 }
@@ -81,6 +86,7 @@ async fn repeat(member: &Arc<Member>, control: &Control) -> Result<(), Failure> 
             return if error.cause == Cause::Busy { Ok(()) } else { Err(error.into()) };
         }
     };
+    crate::crash_point!("after-apply.repeated", member.config.name);
     member.health.statements_failed(&failed, now_us());
     for (_, reason) in failed {
         tracing::warn!(site = member.config.name, reason, "an after-apply statement failed when it was run once more");

@@ -88,7 +88,9 @@ impl Ledger {
                 insert.execute(params![name, value])?;
             }
             drop(insert);
+            crate::crash_point!("ledger.making", "");
             db.execute_batch("COMMIT")?;
+            crate::crash_point!("ledger.made", "");
         }
         Ledger::check_format(&db)?;
         let mut ledger = Ledger::read(db, path)?;
@@ -175,6 +177,7 @@ impl Ledger {
         for (at, name) in names.iter().enumerate() {
             let role = if at == 0 { "hub" } else { "client" };
             self.db.execute("INSERT OR IGNORE INTO site (name, role) VALUES (?1, ?2)", params![name, role])?;
+            crate::crash_point!("ledger.site-registered", name);
         }
         self.load_sites()?;
         Ok(names.iter().filter_map(|name| self.site_named(name).map(|site| site.id)).collect())
@@ -192,6 +195,7 @@ impl Ledger {
         let Some((id, old_key, old_columns)) = found else {
             self.db
                 .execute("INSERT INTO shared_table (name, key, columns) VALUES (?1, ?2, ?3)", params![name, text(key)?, text(columns)?])?;
+            crate::crash_point!("ledger.table-registered", "");
             return Ok((TableId(self.db.last_insert_rowid() as u16), columns.to_vec()));
         };
         let old_key: Vec<String> = serde_json::from_str(&old_key).map_err(damaged)?;
@@ -207,6 +211,7 @@ impl Ledger {
         all.extend(columns.iter().filter(|column| !all.contains(column)).cloned().collect::<Vec<_>>());
         if all.len() > known {
             self.db.execute("UPDATE shared_table SET columns = ?2 WHERE id = ?1", params![id, text(&all)?])?;
+            crate::crash_point!("ledger.column-registered", "");
         }
         Ok((TableId(id), all))
     }
@@ -278,6 +283,7 @@ impl Ledger {
         let first = self.next_marker.max(self.markers_reserved).max(if self.path.is_some() { clock } else { 0 });
         self.markers_reserved = first + MARKERS_RESERVED_AT_ONCE;
         self.db.execute("UPDATE meta SET value = ?1 WHERE name = 'marker'", [self.markers_reserved])?;
+        crate::crash_point!("ledger.numbered", "");
         self.next_marker = first;
         Ok(())
     }
@@ -288,7 +294,10 @@ impl Ledger {
 
     pub fn commit(&mut self) -> Result<()> {
         self.save_counters()?;
-        Ok(self.db.execute_batch("COMMIT")?)
+        crate::crash_point!("ledger.committing", "");
+        self.db.execute_batch("COMMIT")?;
+        crate::crash_point!("ledger.committed", "");
+        Ok(())
     }
 
     /// Undoes the transaction, in memory too.

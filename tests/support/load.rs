@@ -45,8 +45,14 @@ struct Tally {
 impl Load {
     /// A writer at each site. `run` tells the runs of one test apart.
     pub fn start(roster: &Roster, run: u32) -> Load {
+        Load::start_among(roster, run, &(0..roster.sites.len()).collect::<Vec<_>>())
+    }
+
+    /// A writer at each of these sites.
+    pub fn start_among(roster: &Roster, run: u32, sites: &[usize]) -> Load {
         let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let writers = roster.sites.iter().map(|site| {
+        let writers = sites.iter().map(|at| {
+            let site = &roster.sites[*at];
             let (site, stop, written) = (site.clone(), stop.clone(), written.clone());
             let tally = Tally { key: format!("{}-{run}", site.name), n: 0, pieces: BTreeSet::new() };
             std::thread::spawn(move || Writer { session: connect(&site, &stop), site, stop, written, tally }.run())

@@ -133,6 +133,7 @@ impl Site for MySqlSite {
         let there = session.ask(format!("SELECT COUNT(*) FROM {} WHERE 1 = 0", self.marker())).await;
         if there.is_none() {
             session.run("make the marker table", sql).await?;
+            crate::crash_point!("prepare.marker-table", self.server.name);
         }
         Ok(())
     }
@@ -169,6 +170,7 @@ impl Site for MySqlSite {
             // An error ends the connection, and the transaction with it.
             session.run("change rows", statement).await?;
         }
+        crate::crash_point!("rekey.written", self.server.name);
         session.run("commit", "COMMIT").await
     }
 }

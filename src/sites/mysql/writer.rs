@@ -217,11 +217,14 @@ impl Writer {
         all.extend(rows);
         match self.run_steps(batch, all).await {
             Ok(Some(refused)) if refused.is_empty() => {
+                crate::crash_point!("batch.written", self.session.server.name);
                 let failed = self.finish(Some(batch.marker), &batch.statements).await?;
+                crate::crash_point!("batch.committed", self.session.server.name);
                 Ok(Some(Outcome::Committed { failed }))
             }
             Ok(refused) => {
                 self.roll_back().await?;
+                crate::crash_point!("batch.refused", self.session.server.name);
                 Ok(refused.map(Outcome::Rejected))
             }
             Err(error) => {
