@@ -52,13 +52,24 @@ impl Ledger {
     /// Opens an existing ledger for reading only, as `status` of a stopped daemon does.
     pub fn open_read_only(path: &Path) -> Result<Ledger> {
         let failed = |cause: String| Error::Open { path: path.display().to_string(), cause, advice: "has `rosterd run` been started yet?" };
-        if !path.exists() {
+        if !Ledger::is_made(path) {
             return Err(failed("there is none".into()));
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| failed(e.to_string()))?;
         db.busy_timeout(Duration::from_secs(5))?;
         Ledger::check_format(&db)?;
         Ledger::read(db, Some(path))
+    }
+
+    /// Whether there is a ledger. A file without tables is none yet: who made it was interrupted before its first commit.
+    pub fn is_made(path: &Path) -> bool {
+        let empty = || -> rusqlite::Result<bool> {
+            let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            db.busy_timeout(Duration::from_secs(5))?;
+            Ok(db.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get::<_, i64>(0))? == 0)
+        };
+        // What can't be read is told of when it is opened.
+        path.exists() && !empty().unwrap_or(false)
     }
 
     /// A ledger in memory, for tests.

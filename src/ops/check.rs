@@ -102,7 +102,7 @@ pub async fn check(config: &Config, connectors: Vec<Arc<dyn Site>>, ledger: &Pat
         filling::judge(&mut subjects, tables);
         pairs::compare(config, &mut subjects, tables);
     }
-    let known = match ledger.exists() {
+    let known = match Ledger::is_made(ledger) {
         true => Some(Ledger::open_read_only(ledger)),
         false => None,
     };
