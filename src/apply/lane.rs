@@ -107,6 +107,9 @@ impl LaneWorker {
             }
             self.repeats.add(&job.batch.statements, Instant::now());
         }
+        if matches!(outcome, Some(Outcome::Rejected(_))) {
+            crate::crash_point!("batch.refused", self.target.name);
+        }
         let (target, retry) = (self.target.clone(), retry.clone());
         let committed = matches!(outcome, Some(Outcome::Committed { .. }));
         let settled = self.ledger.call(move |ledger| settle(ledger, &target, &mut lock(&retry), &job, outcome.as_ref(), now_us()));

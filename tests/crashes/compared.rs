@@ -2,7 +2,7 @@
 
 use rosterd::ops::admin::Request;
 
-use crate::roster::wait_for;
+use crate::roster::{Engine::MySql97, wait_for};
 use crate::stage::Stage;
 
 pub fn compared(stage: &mut Stage) {
@@ -57,7 +57,7 @@ fn own_name(stage: &Stage) -> String {
     format!("rosterd_{}", stage.site())
 }
 
-/// The daemon does not run. MariaDB's log is others' too on a shared server: there, the ledger forgets where it was in it.
+/// The daemon does not run. MariaDB's log is others' too on a shared server: there, the ledger has a place in another log.
 fn lose_log(stage: &Stage) {
     match stage.engine {
         "postgres" => {
@@ -68,8 +68,10 @@ fn lose_log(stage: &Stage) {
         }
         "sqlite" => stage.roster.sql(stage.at, "DELETE FROM rosterd_changelog"),
         _ => {
+            let is_mysql = stage.roster.sites[stage.at].engine == MySql97;
+            let elsewhere = if is_mysql { "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa:1-9" } else { "0-9-999999999999" };
             let ledger = rusqlite::Connection::open(stage.roster.state_dir().join("ledger.sqlite")).expect("the ledger is there");
-            let changed = ledger.execute("UPDATE site SET position = 'somewhere else' WHERE name = ?1", [stage.site()]);
+            let changed = ledger.execute("UPDATE site SET position = ?2 WHERE name = ?1", [&stage.site(), elsewhere]);
             assert_eq!(changed, Ok(1));
         }
     }

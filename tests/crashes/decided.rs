@@ -138,7 +138,7 @@ pub fn held_back(stage: &mut Stage) {
     stage.die_asked("rekey.done", rekey);
     let daemon = stage.up();
     wait_none_held_back(stage);
-    stage.roster.settle();
+    stage.roster.settle_fences(&[0, 1, 2]);
     let of = |whose: &str| [(); 2].map(|()| Some(format!("of the {whose}")));
     assert_eq!((person(stage, first), person(stage, first + 1000)), (of("hub"), of("site")), "both people have a number of their own");
     daemon.kill();
@@ -147,7 +147,7 @@ pub fn held_back(stage: &mut Stage) {
     stage.die_anywhere_asked("quarantine.settled", Request::Discard { name });
     let daemon = stage.up();
     wait_none_held_back(stage);
-    stage.roster.settle();
+    stage.roster.settle_fences(&[0, 1, 2]);
     assert_eq!(person(stage, second), of("hub"), "the site's own is given up");
     daemon.kill();
     stage.assert_all_well(load);
@@ -203,7 +203,7 @@ pub fn stopped(stage: &mut Stage) {
 /// The rows are at the site.
 fn filled(stage: &Stage) {
     let daemon = stage.up();
-    stage.roster.settle();
+    stage.roster.settle_fences(&[0, 1, 2]);
     assert_eq!(count_fused(stage, stage.at), Some(FUSED_ROWS.to_string()));
     daemon.kill();
 }

@@ -10,7 +10,7 @@ pub fn removed(stage: &mut Stage) {
     // What is written at a site that is not in the roster is nobody's.
     let load = stage.load_elsewhere();
     let daemon = stage.up();
-    stage.roster.settle();
+    stage.roster.settle_fences(&[0, 1, 2]);
     assert!(daemon.stop().success());
     for (point, is_site) in [
         ("remove.slot-dropped", true),

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rosterd::ops::admin::Request;
-
-use crate::stage::Stage;
+use crate::stage::{PEOPLE, Stage};
 
 pub fn working(stage: &mut Stage) {
     let load = stage.load();
@@ -38,21 +36,41 @@ pub fn working(stage: &mut Stage) {
     stage.assert_all_well(load);
 }
 
-/// Sessions end with batches that their logs have not shown yet.
+/// The site's session ends in the middle, again and again, with batches that its log has not shown yet.
 fn recovering(stage: &mut Stage, point: &'static str) {
-    let site = stage.site();
-    let mut paused = false;
+    let mut ended = 0;
     stage.die_while(point, |stage| {
-        let request =
-            if paused { Request::Resume { site: site.clone(), accept: None } } else { Request::Pause { site: site.clone() } };
-        if stage.roster.ask(&request).is_ok() {
-            paused = !paused;
+        if stage.awaited().is_none() {
+            ended += 1;
+            // Batch after batch to be applied, and the end somewhere in the middle of it.
+            let some = |first: u32| format!("UPDATE person SET name = 'round {ended}' WHERE uid BETWEEN {first} AND {}", first + 24);
+            let all: Vec<String> = (1..PEOPLE).step_by(25).map(some).collect();
+            stage.roster.sql(0, &all.join("; "));
+            std::thread::sleep(Duration::from_millis(ended * 17 % 150));
+            end_session(stage, ended);
         }
     });
-    let daemon = stage.up();
-    let resumed = stage.roster.ask(&Request::Resume { site, accept: None });
-    resumed.unwrap_or_else(|error| panic!("the site does not go on: {error}"));
-    daemon.kill();
+}
+
+/// Breaks the connection by which the log is read; at SQLite, which has none, a definition changes.
+fn end_session(stage: &Stage, n: u64) {
+    let mut session = stage.roster.sites[stage.at].session();
+    match stage.engine {
+        "sqlite" => {
+            let change = if n.is_multiple_of(2) { "DROP INDEX once" } else { "CREATE UNIQUE INDEX once ON cached (k, v)" };
+            let _ = session.try_rows(change);
+        }
+        "postgres" => {
+            let slot = format!("slot_name = 'rosterd_{}' AND active_pid IS NOT NULL", stage.site());
+            let _ = session.try_rows(&format!("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE {slot}"));
+        }
+        _ => {
+            let readers = session.rows("SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'");
+            for id in readers.into_iter().filter_map(|row| row.into_iter().next().flatten()) {
+                let _ = session.try_rows(&format!("KILL {id}"));
+            }
+        }
+    }
 }
 
 /// What comes round every few seconds.
@@ -65,7 +83,11 @@ pub fn upkeep(stage: &mut Stage) {
             stage.roster.sql(0, &format!("INSERT INTO cached VALUES ({cached}, 0)"));
         }
     });
-    for point in ["changelog.trimmed", "markers.removed", "markers.forgotten", "heartbeat.marked"] {
+    stage.die("changelog.trimmed");
+    stage.assert_all_well(load);
+    // Where batches come in one after the other, they take the markers along.
+    let load = stage.load_at(&[stage.at]);
+    for point in ["markers.removed", "markers.forgotten", "heartbeat.marked"] {
         stage.die(point);
     }
     stage.assert_all_well(load);

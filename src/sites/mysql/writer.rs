@@ -224,7 +224,6 @@ impl Writer {
             }
             Ok(refused) => {
                 self.roll_back().await?;
-                crate::crash_point!("batch.refused", self.session.server.name);
                 Ok(refused.map(Outcome::Rejected))
             }
             Err(error) => {

@@ -262,7 +262,6 @@ impl PostgresWriter {
             Pass::Done(rejected) if rejected.is_empty() => {}
             Pass::Done(rejected) => {
                 self.clean().await?;
-                crate::crash_point!("batch.refused", self.site);
                 return Ok(Outcome::Rejected(rejected));
             }
             Pass::Failed => return self.culprits(batch, &head, None).await,

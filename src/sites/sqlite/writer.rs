@@ -177,7 +177,6 @@ impl Inner {
             if !tx.is_autocommit() {
                 tx.rollback().map_err(|e| failed(&e))?;
             }
-            crate::crash_point!("batch.refused", place.site);
             return Ok(Outcome::Rejected(rejected));
         }
         let statements = run(&tx, &batch.statements).map_err(|e| failed(&e))?;
