@@ -57,8 +57,8 @@ fn end_session(stage: &Stage, n: u64) {
     let mut session = stage.roster.sites[stage.at].session();
     match stage.engine {
         "sqlite" => {
-            let change = if n.is_multiple_of(2) { "DROP INDEX once" } else { "CREATE UNIQUE INDEX once ON cached (k, v)" };
-            let _ = session.try_rows(change);
+            let columns = if n.is_multiple_of(2) { "k, v" } else { "v, k" };
+            let _ = session.try_rows(&format!("DROP INDEX IF EXISTS once; CREATE UNIQUE INDEX once ON cached ({columns})"));
         }
         "postgres" => {
             let slot = format!("slot_name = 'rosterd_{}' AND active_pid IS NOT NULL", stage.site());
