@@ -118,6 +118,13 @@ impl Subject {
         self.found.push(finding);
     }
 
+    /// What was looked at could not be. A site that goes away in the middle is one that does not answer.
+    pub fn refuse(&mut self, what: &str, error: Error) {
+        self.reachable &= !error.is_away();
+        let finding = failed(what, error, &self.config.name);
+        self.add(finding);
+    }
+
     fn report(self) -> SiteReport {
         SiteReport {
             site: self.config.name,
@@ -137,8 +144,7 @@ async fn look(config: SiteConfig, site: Arc<dyn Site>) -> Subject {
             (subject.identity, subject.tables) = (Some(identity), tables);
         }
         Err(error) => {
-            subject.reachable = !matches!(error.cause, Cause::Unreachable | Cause::Disconnected);
-            subject.add(failed("connection", error, &subject.config.name));
+            subject.refuse("connection", error);
         }
     }
     subject
@@ -244,10 +250,7 @@ async fn probe(subject: &mut Subject, from: Option<Position>, alone: bool) {
     }
     match subject.site.probe(&subject.bound, from.as_ref()).await {
         Ok(findings) => subject.found.extend(findings),
-        Err(error) => {
-            let finding = failed("server", error, &subject.config.name);
-            subject.add(finding);
-        }
+        Err(error) => subject.refuse("server", error),
     }
     if alone {
         let found = second_daemon(subject.site.as_ref()).await;
