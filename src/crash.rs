@@ -141,7 +141,9 @@ mod armed {
         fn parse(text: &str) -> Result<Plan, String> {
             let refused = |why: &str| format!("{VARIABLE}={text}: {why}; it is NAME, NAME@SITE, NAME:PASSING or NAME@SITE:PASSING");
             let (place, passing) = match text.rsplit_once(':') {
-                Some((place, passing)) => (place, passing.parse().ok().filter(|n| *n > 0).ok_or_else(|| refused("no passing of that number"))?),
+                Some((place, passing)) => {
+                    (place, passing.parse().ok().filter(|n| *n > 0).ok_or_else(|| refused("no passing of that number"))?)
+                }
                 None => (text, 1),
             };
             let (name, site) = place.split_once('@').map_or((place, None), |(name, site)| (name, Some(site.to_owned())));

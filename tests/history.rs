@@ -39,7 +39,8 @@ const BELONGS: [Belongs; 1] = [Belongs { child: "session", parent: "account", ba
 
 #[test]
 fn a_history_with_faults_is_without_fault() {
-    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{variable} is a number")));
+    let number =
+        |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{variable} is a number")));
     let seed = number("ROSTERD_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     let seconds = number("ROSTERD_HISTORY_SECONDS").unwrap_or(SECONDS);
     println!("ROSTERD_SEED={seed} ROSTERD_HISTORY_SECONDS={seconds}");

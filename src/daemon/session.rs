@@ -187,7 +187,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         fence(daemon, member, &watch, &control)
             .await
             .map_err(|failure| failure.unwrap_or_else(|| other(member, "its log did not come to our watermark", false)))?;
-            crate::crash_point!("fence.reached", member.config.name);
+        crate::crash_point!("fence.reached", member.config.name);
         forget_landed(daemon, member, &markers).await?;
         if lock(&member.definitions).pass() {
             return Ok(());

@@ -22,7 +22,12 @@ const HEARTBEAT_TICKS: u32 = 40;
 const FENCE: Duration = Duration::from_secs(600);
 
 /// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.
-pub(super) async fn fence(daemon: &Arc<Daemon>, member: &Member, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
+pub(super) async fn fence(
+    daemon: &Arc<Daemon>,
+    member: &Member,
+    watch: &Arc<Mutex<Watch>>,
+    control: &Control,
+) -> Result<(), Option<Failure>> {
     let waiting = watch.clone();
     let marked = daemon.ledger.call(move |ledger| {
         let marker = ledger.next_marker()?;

@@ -55,7 +55,8 @@ fn value_of(stage: &Stage, at: usize, k: usize) -> Option<String> {
 pub fn undone(stage: &mut Stage) {
     let load = stage.load();
     let k = 1;
-    let daemon = at_odds(stage, &format!("INSERT INTO memo VALUES ({k}, 'the hub')"), &format!("INSERT INTO memo VALUES ({k}, 'the site')"));
+    let daemon =
+        at_odds(stage, &format!("INSERT INTO memo VALUES ({k}, 'the hub')"), &format!("INSERT INTO memo VALUES ({k}, 'the site')"));
     stage.roster.wait("a conflict", || stage.roster.conflicts("memo").is_empty().then(|| "there is none".into()));
     let conflicts = ask(stage, Request::Conflicts { table: Some("memo".into()), limit: 10, values: true });
     let conflict = &conflicts["conflicts"][0];
@@ -107,10 +108,9 @@ fn person(stage: &Stage, uid: u32) -> [Option<String>; 2] {
 /// What the site refuses, and takes when its cause is mended.
 fn refusal(stage: &Stage) -> [&'static str; 2] {
     match stage.engine {
-        "sqlite" => [
-            "CREATE TRIGGER no BEFORE INSERT ON memo WHEN new.v = 'refused' BEGIN SELECT RAISE(ABORT, 'no'); END",
-            "DROP TRIGGER no",
-        ],
+        "sqlite" => {
+            ["CREATE TRIGGER no BEFORE INSERT ON memo WHEN new.v = 'refused' BEGIN SELECT RAISE(ABORT, 'no'); END", "DROP TRIGGER no"]
+        }
         _ => ["ALTER TABLE memo ADD CONSTRAINT no_refused CHECK (v <> 'refused')", "ALTER TABLE memo DROP CONSTRAINT no_refused"],
     }
 }

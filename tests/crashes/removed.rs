@@ -56,8 +56,12 @@ fn left_over(stage: &Stage) -> Vec<String> {
         _ => vec!["SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name LIKE 'rosterd%'".into()],
     };
     let mut session = site.session();
-    let found: Vec<String> = queries.iter().flat_map(|query| session.rows(query)).filter_map(|row| row.into_iter().next().flatten()).collect();
-    let locks = std::fs::read_dir(stage.roster.folder()).expect("the folder is there").flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let found: Vec<String> =
+        queries.iter().flat_map(|query| session.rows(query)).filter_map(|row| row.into_iter().next().flatten()).collect();
+    let locks = std::fs::read_dir(stage.roster.folder())
+        .expect("the folder is there")
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
     let locks = locks.filter(|name| stage.engine == "sqlite" && name.starts_with(&format!("{}.db.rosterd", site.name)));
     found.into_iter().chain(locks).collect()
 }

@@ -138,7 +138,10 @@ impl Stage {
                     let stopped = site["state"] == "stopped" && !site["stopped_tables"].as_array().is_none_or(Vec::is_empty);
                     site["state"] == "following" || site["state"] == "paused" || stopped
                 };
-                sites.iter().find(|site| !is_at_rest(site)).map(|site| format!("{} is {}: {}", site["name"], site["state"], site["last_error"]))
+                sites
+                    .iter()
+                    .find(|site| !is_at_rest(site))
+                    .map(|site| format!("{} is {}: {}", site["name"], site["state"], site["last_error"]))
             }
         }
     }

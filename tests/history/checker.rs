@@ -60,21 +60,47 @@ pub struct Belongs {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    SitesDiffer { site: usize, row: RowName },
+    SitesDiffer {
+        site: usize,
+        row: RowName,
+    },
     /// Nobody who committed has written it.
-    FromNowhere { row: RowName, column: Column, tag: Tag },
+    FromNowhere {
+        row: RowName,
+        column: Column,
+        tag: Tag,
+    },
     /// It stands although somebody who had seen it replaced it.
-    CameBack { row: RowName, column: Column, tag: Tag },
+    CameBack {
+        row: RowName,
+        column: Column,
+        tag: Tag,
+    },
     /// Nobody replaced it, it does not stand, and no conflict tells of it.
-    Lost { row: RowName, column: Column, tag: Tag },
+    Lost {
+        row: RowName,
+        column: Column,
+        tag: Tag,
+    },
     /// A row is gone that nobody deleted.
-    RowLost { row: RowName },
-    DeletedAlive { row: RowName },
+    RowLost {
+        row: RowName,
+    },
+    DeletedAlive {
+        row: RowName,
+    },
     /// It belongs to a row that was gone, or that let nobody in, when it was made.
-    LetIn { row: RowName, parent: RowName },
-    ToldTwice { told: Told },
+    LetIn {
+        row: RowName,
+        parent: RowName,
+    },
+    ToldTwice {
+        told: Told,
+    },
     /// Nothing was written without having seen it.
-    ToldWithoutCause { told: Told },
+    ToldWithoutCause {
+        told: Told,
+    },
 }
 
 impl Fault {

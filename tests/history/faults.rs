@@ -132,7 +132,10 @@ impl Troubled {
                 Err(error) => return Some(error.to_string()),
             };
             let sites = status["sites"].as_array().expect("the status has sites");
-            sites.iter().find(|site| site["state"] != "following").map(|site| format!("{} is {}: {}", site["name"], site["state"], site["last_error"]))
+            sites
+                .iter()
+                .find(|site| site["state"] != "following")
+                .map(|site| format!("{} is {}: {}", site["name"], site["state"], site["last_error"]))
         });
         waited.unwrap_or_else(|last| panic!("the daemon does not get to work: {last}"));
         self.roster.settle();

@@ -203,7 +203,8 @@ impl Client {
         let (op, uid) = (turn.op, turn.op as i64 * 10 + self.at as i64);
         self.run_sql(&format!("INSERT INTO account VALUES ({uid}, 'mail-{op}', 'city-{op}', 'open-{op}', {op})"))?;
         self.run_sql(&format!("INSERT INTO profile VALUES ({uid}, 'bio-{op}')"))?;
-        let new = [("mail", format!("mail-{op}")), ("city", format!("city-{op}")), ("status", format!("open-{op}")), ("seen", op.to_string())];
+        let new =
+            [("mail", format!("mail-{op}")), ("city", format!("city-{op}")), ("status", format!("open-{op}")), ("seen", op.to_string())];
         self.note(turn, "account", uid, Act::Insert(new.into()));
         self.note(turn, "profile", uid, Act::Insert([("bio", format!("bio-{op}"))].into()));
         turn.new_uid = Some(uid);
@@ -211,7 +212,13 @@ impl Client {
     }
 
     /// Writes columns of a row that is held.
-    fn change(&mut self, turn: &mut Turn, row: (&'static str, &'static str, String), saw: &Cells, to: &[(Column, String)]) -> Result<(), String> {
+    fn change(
+        &mut self,
+        turn: &mut Turn,
+        row: (&'static str, &'static str, String),
+        saw: &Cells,
+        to: &[(Column, String)],
+    ) -> Result<(), String> {
         let (table, key, value) = row;
         let set: Vec<String> = to.iter().map(|(column, tag)| format!("{column} = '{tag}'")).collect();
         self.run_sql(&format!("UPDATE {table} SET {} WHERE {key} = '{value}'", set.join(", ")))?;
