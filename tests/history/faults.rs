@@ -13,7 +13,7 @@ use crate::servers::{Kind, Server};
 use crate::workload::Town;
 
 /// The pause between two faults, and how long something stays down, at most.
-const PAUSE_MS: usize = 1500;
+const PAUSE_MS: usize = 1000;
 const DOWN_MS: usize = 1200;
 /// How far a clock steps, at most.
 const STEP_SECONDS: usize = 7200;
