@@ -281,6 +281,7 @@ impl Daemon {
         let keep_us = i64::from(self.config.daemon.conflict_days) * 86_400_000_000;
         loop {
             let _ = self.ledger.call(move |ledger| ledger.forget_conflicts(now_us() - keep_us)).await;
+            crate::crash_point!("ledger.shortened", "");
             tokio::select! {
                 () = self.stopped() => return,
                 () = tokio::time::sleep(Duration::from_secs(3600)) => {}

@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod capture;
 pub mod config;
+pub mod crash;
 pub mod daemon;
 pub mod ledger;
 pub mod model;

@@ -76,7 +76,11 @@ impl LaneWorker {
             retry.requeue(ledger, &target, now_us())?;
             take(ledger, &target, lane, &limits, &retry, now_us())
         });
-        Ok(job.await?)
+        let job = job.await?;
+        if job.is_some() {
+            crate::crash_point!("batch.taken", self.target.name);
+        }
+        Ok(job)
     }
 
     /// Carries the batch out. None: the site was busy every time, and nothing was done.
@@ -103,10 +107,14 @@ impl LaneWorker {
             }
             self.repeats.add(&job.batch.statements, Instant::now());
         }
+        if matches!(outcome, Some(Outcome::Rejected(_))) {
+            crate::crash_point!("batch.refused", self.target.name);
+        }
         let (target, retry) = (self.target.clone(), retry.clone());
         let committed = matches!(outcome, Some(Outcome::Committed { .. }));
         let settled = self.ledger.call_soon(move |ledger| settle(ledger, &target, &mut lock(&retry), &job, outcome.as_ref(), now_us()));
         settled.await?;
+        crate::crash_point!("batch.settled", self.target.name);
         if !committed {
             // The other lane may wait for a row of this batch; a committed one wakes it when the log shows it.
             self.owed.notify_waiters();
@@ -121,6 +129,7 @@ pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Wr
     let site = target.site;
     for marker in ledger.call(move |ledger| Ok(ledger.unheard(site))).await? {
         let committed = control.settle(marker).await?;
+        crate::crash_point!("recover.settled", target.name);
         let settled = move |ledger: &mut ledger::Ledger| {
             if committed {
                 ledger.committed(site, marker);
@@ -133,6 +142,7 @@ pub async fn recover(target: &Arc<Target>, ledger: &Handle, control: &mut dyn Wr
             Ok(())
         };
         ledger.call(settled).await?;
+        crate::crash_point!("recover.noted", target.name);
     }
     // Rows that the last session's lanes had put aside.
     Ok(ledger.call(|ledger| ledger.rebuild_queues()).await?)

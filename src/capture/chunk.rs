@@ -153,7 +153,9 @@ pub(super) fn close(ledger: &mut Ledger, site: SiteId, chunk: Chunk, at_us: i64,
         (progress.swept, progress.missing) = (0, 0);
     }
     report.scanned += count;
-    ledger.set_progress(site, chunk.table, progress)
+    ledger.set_progress(site, chunk.table, progress)?;
+    crate::crash_point!("chunk.closing", ledger.site_name(site));
+    Ok(())
 }
 
 /// Goes through ledger rows that the scan has not come by: they are not at the site. Gives false when there are none left.
@@ -180,6 +182,7 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
     ledger.set_progress(site, table, progress)?;
     let claims = if more { ledger.take_new_claims() } else { ledger.shared_claims(table)? };
     clash::settle(ledger, &claims, now_us, report)?;
+    crate::crash_point!("sweep.taken", ledger.site_name(site));
     Ok(true)
 }
 
@@ -202,6 +205,7 @@ fn count(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now
         (progress.phase, progress.swept) = (Phase::Sweeping, 0);
     }
     ledger.set_progress(site, table, progress)?;
+    crate::crash_point!("sweep.counted", ledger.site_name(site));
     Ok(true)
 }
 
@@ -213,6 +217,7 @@ fn tidy(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now_
         None => (progress.phase, progress.finished_us) = (Phase::Done, Some(now_us)),
     }
     ledger.set_progress(site, table, progress)?;
+    crate::crash_point!("scan.tidied", ledger.site_name(site));
     Ok(last.is_some())
 }
 

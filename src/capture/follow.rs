@@ -53,6 +53,7 @@ impl Follower {
                 waiting.extend(come);
             }
             let (report, position) = self.take(piece(&mut waiting)).await?;
+            crate::crash_point!("capture.committed", self.name);
             if let Some(position) = &position {
                 let _ = acknowledge.send((self.site, position.clone()));
             }
@@ -66,7 +67,7 @@ impl Follower {
 
     /// Takes items up to the first that asks for a table's definition to be looked at; gives the last position taken.
     async fn take(&self, items: Vec<LogItem>) -> Result<(Report, Option<Position>)> {
-        let watch = self.watch.clone();
+        let (site, watch) = (self.site, self.watch.clone());
         self.ledger
             .call(move |ledger| {
                 let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -80,6 +81,7 @@ impl Follower {
                         break;
                     }
                 }
+                crate::crash_point!("capture.taken", ledger.site_name(site));
                 Ok((report, position))
             })
             .await

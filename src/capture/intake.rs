@@ -78,7 +78,9 @@ pub fn stop(ledger: &mut Ledger, site: SiteId, table: TableId, why: &str, report
 pub(super) fn stop_site(ledger: &mut Ledger, site: SiteId, why: &str, report: &mut Report) -> Result<()> {
     let name = ledger.site(site).map_or("", |record| record.name.as_str());
     error!(site = name, "{why}; `rosterd site resume {name} --accept` deletes it everywhere, `--reject` puts it back");
-    ledger.tables_of(site).into_iter().try_for_each(|table| stop(ledger, site, table, why, report))
+    ledger.tables_of(site).into_iter().try_for_each(|table| stop(ledger, site, table, why, report))?;
+    crate::crash_point!("capture.stopping", ledger.site_name(site));
+    Ok(())
 }
 
 fn watermark(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, marker: MarkerId, now_us: i64, report: &mut Report) -> Result<()> {
@@ -190,6 +192,7 @@ fn landing(
         record(ledger, site, sent.table, &sent.key, id, row, observed, Freshness::LIVE, now_us, report)?;
     }
     rows.extend(nets.into_iter().flatten());
+    crate::crash_point!("capture.landing", ledger.site_name(site));
     Ok(())
 }
 

@@ -50,6 +50,7 @@ impl Numbers {
 /// Moves what gives out the tables' keys on to the site's own numbers, and tells what came of it.
 pub async fn align(control: &tokio::sync::Mutex<Box<dyn Writer>>, site: &str, tables: &[Arc<SiteTable>]) -> Result<()> {
     let told = control.lock().await.align(tables).await?;
+    crate::crash_point!("numbers.aligned", site);
     for Finding { level, subject, text, remedy } in told {
         match level {
             Level::Fine => tracing::info!(site, "{subject}: {text}"),

@@ -141,7 +141,9 @@ impl Scanner {
             ledger.set_progress(site, id, progress)?;
             Ok(begun)
         });
-        if begun.await? {
+        let begun = begun.await?;
+        crate::crash_point!("scan.begun", self.site.name());
+        if begun {
             tracing::info!(site = self.follower.name, table = table.table.name, rows_estimated = estimate, "reading the table");
         }
         while self.chunk(reader, table).await? {
@@ -154,6 +156,7 @@ impl Scanner {
         if progress.phase == Phase::Done {
             // Rows that the site had may have come there without their numbers having been drawn.
             super::numbers::align(&self.control, self.site.name(), std::slice::from_ref(table)).await?;
+            crate::crash_point!("scan.known", self.site.name());
             tracing::info!(site = self.follower.name, table = table.table.name, rows = progress.rows_read, "the table is known");
         }
         Ok(())
@@ -176,14 +179,19 @@ impl Scanner {
             Ok(Some(plan))
         };
         let Some((low, high, after, closed, payload)) = self.call(open).await? else { return Ok(false) };
+        crate::crash_point!("chunk.opened", self.site.name());
         self.control.lock().await.mark(low, &payload).await?;
+        crate::crash_point!("chunk.low", self.site.name());
         let rows = reader.chunk(table, after.as_ref(), self.rows_max, self.bytes_max).await?;
         let count = rows.len();
         lock(&self.follower.watch).fill_chunk(rows, count == 0);
+        crate::crash_point!("chunk.read", self.site.name());
         self.control.lock().await.mark(high, &payload).await?;
+        crate::crash_point!("chunk.high", self.site.name());
         if closed.await.is_err() {
             return Ok(true);
         }
+        crate::crash_point!("chunk.closed", self.site.name());
         self.throttle(count, begun).await;
         Ok(true)
     }
@@ -207,6 +215,7 @@ impl Scanner {
             Ok((more, Some(report)))
         };
         let (more, report) = self.call(slice).await?;
+        crate::crash_point!("sweep.committed", self.site.name());
         match report {
             Some(report) => self.follower.tell(&report),
             None => tokio::time::sleep(Duration::from_millis(20)).await,

@@ -65,6 +65,11 @@ pub enum Exit {
 }
 
 pub fn main() -> ExitCode {
+    #[cfg(debug_assertions)]
+    if let Err(text) = rosterd::crash::check() {
+        eprintln!("{text}");
+        return ExitCode::from(2);
+    }
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system has threads to give");
     let exit = runtime.block_on(async {

@@ -151,6 +151,7 @@ async fn remove(config: &Config, name: &str, forget_only: bool) -> Exit {
             if let Err(error) = connector.dismantle().await {
                 return Exit::Unreachable(format!("{error}\nNothing was forgotten; --forget-only leaves the database as it is."));
             }
+            rosterd::crash_point!("remove.dismantled", name);
             print::out(&format!("Removed what rosterd had made at {}.\n", connector.address()));
         }
         Some(_) => {}
@@ -166,6 +167,7 @@ async fn remove(config: &Config, name: &str, forget_only: bool) -> Exit {
     {
         return Exit::Unreachable(error.to_string());
     }
+    rosterd::crash_point!("remove.forgotten", name);
     print::out(&format!("Forgot site {name}. Its rows stay as they are at its database.\n"));
     if configured.is_some() {
         print::out(&format!("Take [[site]] {name} out of the configuration before rosterd is started again, or it is copied to anew.\n"));

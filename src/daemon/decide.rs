@@ -13,6 +13,7 @@ pub(super) type Settle = fn(&mut Ledger, &str) -> ledger::Result<Result<String, 
 impl Daemon {
     pub(super) async fn settle(&self, name: String, how: Settle) -> Result<String, String> {
         let settled = self.ledger.call(move |ledger| how(ledger, &name)).await.map_err(|error| error.to_string())?;
+        crate::crash_point!("quarantine.settled", "");
         self.wake();
         settled
     }
@@ -20,6 +21,7 @@ impl Daemon {
     /// Puts the values that lost a conflict back, as changes made now at the site that lost.
     pub(super) async fn undo(&self, number: i64) -> Result<String, String> {
         let undone = self.ledger.call(move |ledger| undo(ledger, number, now_us())).await.map_err(|error| error.to_string())?;
+        crate::crash_point!("undo.noted", "");
         self.wake();
         undone
     }

@@ -69,6 +69,7 @@ pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Resu
         Verdict::OtherLedger if !rebuilt => Err(other(member, OTHER_LEDGER, true)),
         Verdict::New | Verdict::OtherLedger => {
             daemon.ledger.call(move |ledger| ledger.identify(id, &identity)).await?;
+            crate::crash_point!("site.identified", member.config.name);
             Ok(Beginning::default())
         }
         Verdict::TookOver => {

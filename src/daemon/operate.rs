@@ -84,6 +84,7 @@ impl Daemon {
         let member = self.known(name)?;
         let id = member.id;
         self.ledger.call(move |ledger| ledger.set_paused(id, true)).await.map_err(told)?;
+        crate::crash_point!("pause.noted", name);
         member.paused.send_replace(true);
         let at_rest = || matches!(member.health.figures().state, State::Paused | State::Retrying | State::Stopped);
         let deadline = Instant::now() + PAUSE_MAX;
@@ -114,9 +115,11 @@ impl Daemon {
                     None => {}
                 }
             }
+            crate::crash_point!("resume.deciding", ledger.site_name(id));
             Ok(stopped)
         };
         let stopped = self.ledger.call(resumed).await.map_err(told)?.join(", ");
+        crate::crash_point!("resume.noted", name);
         let was_paused = member.paused.send_replace(false);
         if !was_paused {
             member.again();

@@ -130,6 +130,7 @@ async fn read(
                 if let Err(error) = reader.acknowledge(site, &position).await {
                     return End::Failed(error);
                 }
+                crate::crash_point!("log.acknowledged", members.get(&site).map_or("", |member| member.log.name.as_str()));
                 continue;
             }
             command = inbox.recv() => match command {

@@ -41,6 +41,7 @@ impl Daemon {
             return Ok(sql.join("\n  ").replace("\n  To do it", "\nTo do it"));
         }
         member.site.transact(&sql).await.map_err(|error| format!("nothing has been changed: {error}"))?;
+        crate::crash_point!("rekey.done", planned.site);
         Ok(format!("at site {} {what}; it goes to the other sites now, and the merged row to this one", planned.site))
     }
 }

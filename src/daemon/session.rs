@@ -110,11 +110,13 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let begins = identify(daemon, member).await?;
     let tables = bind(daemon, member, &site.describe().await?).await?;
     site.prepare(&tables).await?;
+    crate::crash_point!("prepare.done", site.name());
     let holder =
         format!("rosterd, process {} on {}, state_dir {}", std::process::id(), host_name(), daemon.config.daemon.state_dir.display());
     let mut control = site.writer(Lane::Control, &holder).await?;
     let mut urgent = site.writer(Lane::Urgent, &holder).await?;
     let mut bulk = site.writer(Lane::Bulk, &holder).await?;
+    crate::crash_point!("lanes.taken", site.name());
     let target = Arc::new(target(daemon, member, &tables));
     recover(&target, &daemon.ledger, control.as_mut()).await?;
     let markers = control.markers().await?;
@@ -184,9 +186,10 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
         }
     };
     let working = async {
-        fence(daemon, member.id, &watch, &control)
+        fence(daemon, member, &watch, &control)
             .await
             .map_err(|failure| failure.unwrap_or_else(|| other(member, "its log did not come to our watermark", false)))?;
+        crate::crash_point!("fence.reached", member.config.name);
         forget_landed(daemon, member, &markers).await?;
         if lock(&member.definitions).pass() {
             return Ok(());
@@ -263,6 +266,7 @@ async fn bind(daemon: &Arc<Daemon>, member: &Arc<Member>, descriptions: &[TableD
     }
     let (id, fit): (_, Vec<_>) = (member.id, tables.clone());
     let stopped = daemon.ledger.call(move |ledger| settle_definitions(ledger, id, fit, unfit)).await?;
+    crate::crash_point!("definitions.settled", member.config.name);
     let stopped: Vec<_> =
         stopped.into_iter().filter_map(|(table, why)| Some((planned.iter().find(|(_, t)| t.id == table)?.1.name.clone(), why))).collect();
     for (table, why) in &stopped {
@@ -325,6 +329,7 @@ async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position
     let position = member.site.log_end().await?;
     let first = position.clone();
     daemon.ledger.call(move |ledger| ledger.advance(id, &first, None, now_us())).await?;
+    crate::crash_point!("position.first", member.config.name);
     Ok(position)
 }
 
@@ -357,6 +362,7 @@ async fn compare_anew(
         Ok(())
     };
     daemon.ledger.call(begun).await?;
+    crate::crash_point!("reconcile.begun", member.config.name);
     member.satisfied();
     tracing::info!(site = member.config.name, "its tables are compared with the ledger");
     Ok(())
@@ -371,7 +377,9 @@ async fn forget_landed(daemon: &Arc<Daemon>, member: &Arc<Member>, markers: &Mar
         all.into_iter().filter(|marker| !kept.contains(marker)).try_for_each(|marker| ledger.heard(id, marker))?;
         ledger.caught_up(id)
     };
-    Ok(daemon.ledger.call(heard).await?)
+    daemon.ledger.call(heard).await?;
+    crate::crash_point!("landed.noted", member.config.name);
+    Ok(())
 }
 
 /// The log can't be followed any more: what the site's markers say is noted, and its tables are compared with the ledger.
@@ -396,9 +404,12 @@ async fn give_up_log(
             true => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
             false => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
         }
+        crate::crash_point!("log-lost.noting", ledger.site_name(id));
         Ok(older)
     });
-    match recovered.await? {
+    let older = recovered.await?;
+    crate::crash_point!("log-lost.noted", member.config.name);
+    match older {
         true => {
             tracing::warn!(site = member.config.name, %error, "the site is older than the ledger (a backup?); what it lacks is put back")
         }

@@ -10,7 +10,7 @@ use super::{Daemon, Member};
 use crate::capture::follow::now_us;
 use crate::capture::numbers::{self, Numbers};
 use crate::capture::{Watch, lock};
-use crate::model::{SiteId, SiteTable};
+use crate::model::SiteTable;
 use crate::sites::Cause;
 
 /// Rows of the marker table removed at once.
@@ -22,14 +22,21 @@ const HEARTBEAT_TICKS: u32 = 40;
 const FENCE: Duration = Duration::from_secs(600);
 
 /// After connecting, nothing is applied until capture has come to where the log ended: what landed before has then been heard.
-pub(super) async fn fence(daemon: &Arc<Daemon>, id: SiteId, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Option<Failure>> {
-    let waiting = watch.clone();
+pub(super) async fn fence(
+    daemon: &Arc<Daemon>,
+    member: &Member,
+    watch: &Arc<Mutex<Watch>>,
+    control: &Control,
+) -> Result<(), Option<Failure>> {
+    let (id, waiting) = (member.id, watch.clone());
     let marked = daemon.ledger.call(move |ledger| {
         let marker = ledger.next_marker()?;
         Ok((marker, ledger.watermark(id), lock(&waiting).wait_for(marker)))
     });
     let (marker, payload, reached) = marked.await.map_err(|error| Some(error.into()))?;
+    crate::crash_point!("fence.drawn", member.config.name);
     control.lock().await.mark(marker, &payload).await.map_err(|error| Some(error.into()))?;
+    crate::crash_point!("fence.marked", member.config.name);
     match tokio::time::timeout(FENCE, reached).await {
         Ok(Ok(())) => Ok(()),
         _ => Err(None),
@@ -57,6 +64,7 @@ pub(super) async fn upkeep(
             });
             let (marker, payload) = marked.await?;
             control.lock().await.mark(marker, &payload).await?;
+            crate::crash_point!("heartbeat.marked", member.config.name);
         }
         repeat(member, control).await?;
         realign(member, control, numbers).await?;
@@ -67,7 +75,9 @@ pub(super) async fn upkeep(
                 continue;
             }
             control.lock().await.forget(&heard).await?;
+            crate::crash_point!("markers.removed", member.config.name);
             daemon.ledger.call(move |ledger| ledger.forgotten(id, &heard)).await?;
+            crate::crash_point!("markers.forgotten", member.config.name);
         }
     }
 }
@@ -85,6 +95,7 @@ async fn repeat(member: &Arc<Member>, control: &Control) -> Result<(), Failure> 
             return if error.cause == Cause::Busy { Ok(()) } else { Err(error.into()) };
         }
     };
+    crate::crash_point!("after-apply.repeated", member.config.name);
     member.health.statements_failed(&failed, now_us());
     for (_, reason) in failed {
         tracing::warn!(site = member.config.name, reason, "an after-apply statement failed when it was run once more");

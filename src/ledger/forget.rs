@@ -10,7 +10,10 @@ impl Ledger {
     pub fn forget_site(&mut self, site: SiteId) -> Result<()> {
         self.begin()?;
         match self.forget_all_of(site) {
-            Ok(()) => self.commit(),
+            Ok(()) => {
+                crate::crash_point!("remove.forgetting", "");
+                self.commit()
+            }
             Err(error) => {
                 self.rollback()?;
                 Err(error)

@@ -56,13 +56,24 @@ impl Ledger {
     /// Opens an existing ledger for reading only, as `status` of a stopped daemon does.
     pub fn open_read_only(path: &Path) -> Result<Ledger> {
         let failed = |cause: String| Error::Open { path: path.display().to_string(), cause, advice: "has `rosterd run` been started yet?" };
-        if !path.exists() {
+        if !Ledger::is_made(path) {
             return Err(failed("there is none".into()));
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| failed(e.to_string()))?;
         db.busy_timeout(Duration::from_secs(5))?;
         Ledger::check_format(&db)?;
         Ledger::read(db, Some(path))
+    }
+
+    /// Whether there is a ledger. A file without tables is none yet: who made it was interrupted before its first commit.
+    pub fn is_made(path: &Path) -> bool {
+        let empty = || -> rusqlite::Result<bool> {
+            let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            db.busy_timeout(Duration::from_secs(5))?;
+            Ok(db.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get::<_, i64>(0))? == 0)
+        };
+        // What can't be read is told of when it is opened.
+        path.exists() && !empty().unwrap_or(false)
     }
 
     /// A ledger in memory, for tests.
@@ -92,7 +103,9 @@ impl Ledger {
                 insert.execute(params![name, value])?;
             }
             drop(insert);
+            crate::crash_point!("ledger.making", "");
             db.execute_batch("COMMIT")?;
+            crate::crash_point!("ledger.made", "");
         }
         Ledger::check_format(&db)?;
         let mut ledger = Ledger::read(db, path)?;
@@ -187,6 +200,7 @@ impl Ledger {
         for (at, name) in names.iter().enumerate() {
             let role = if at == 0 { "hub" } else { "client" };
             self.db.execute("INSERT OR IGNORE INTO site (name, role) VALUES (?1, ?2)", params![name, role])?;
+            crate::crash_point!("ledger.site-registered", name);
         }
         self.load_sites()?;
         Ok(names.iter().filter_map(|name| self.site_named(name).map(|site| site.id)).collect())
@@ -204,6 +218,7 @@ impl Ledger {
         let Some((id, old_key, old_columns)) = found else {
             self.db
                 .execute("INSERT INTO shared_table (name, key, columns) VALUES (?1, ?2, ?3)", params![name, text(key)?, text(columns)?])?;
+            crate::crash_point!("ledger.table-registered", "");
             return Ok((TableId(self.db.last_insert_rowid() as u16), columns.to_vec()));
         };
         let old_key: Vec<String> = serde_json::from_str(&old_key).map_err(damaged)?;
@@ -219,6 +234,7 @@ impl Ledger {
         all.extend(columns.iter().filter(|column| !all.contains(column)).cloned().collect::<Vec<_>>());
         if all.len() > known {
             self.db.execute("UPDATE shared_table SET columns = ?2 WHERE id = ?1", params![id, text(&all)?])?;
+            crate::crash_point!("ledger.column-registered", "");
         }
         Ok((TableId(id), all))
     }
@@ -294,6 +310,7 @@ impl Ledger {
     pub fn set_markers_aside(&mut self) -> Result<()> {
         self.markers_aside = self.markers_aside.max(self.marker_clock() + MARKERS_AHEAD);
         self.db.execute("UPDATE meta SET value = ?1 WHERE name = 'marker'", [self.markers_aside])?;
+        crate::crash_point!("ledger.numbered", "");
         Ok(())
     }
 
@@ -317,7 +334,10 @@ impl Ledger {
 
     pub fn commit(&mut self) -> Result<()> {
         self.save_counters()?;
-        Ok(self.db.execute_batch("COMMIT")?)
+        crate::crash_point!("ledger.committing", "");
+        self.db.execute_batch("COMMIT")?;
+        crate::crash_point!("ledger.committed", "");
+        Ok(())
     }
 
     /// Undoes the transaction, in memory too.

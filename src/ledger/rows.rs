@@ -69,6 +69,7 @@ impl Ledger {
                 self.db.prepare_cached("DELETE FROM row WHERE id = ?1")?.execute([id.0])?;
                 self.leave_transactions(id, &row.transactions.clone());
                 self.waiting_tombstones.remove(&id);
+                crate::crash_point!("ledger.buried", "");
             }
             return Ok(());
         }

@@ -102,7 +102,7 @@ pub async fn check(config: &Config, connectors: Vec<Arc<dyn Site>>, ledger: &Pat
         filling::judge(&mut subjects, tables);
         pairs::compare(config, &mut subjects, tables);
     }
-    let known = match ledger.exists() {
+    let known = match Ledger::is_made(ledger) {
         true => Some(Ledger::open_read_only(ledger)),
         false => None,
     };
@@ -116,6 +116,13 @@ pub async fn check(config: &Config, connectors: Vec<Arc<dyn Site>>, ledger: &Pat
 impl Subject {
     pub fn add(&mut self, finding: Finding) {
         self.found.push(finding);
+    }
+
+    /// What was looked at could not be. A site that goes away in the middle is one that does not answer.
+    pub fn refuse(&mut self, what: &str, error: Error) {
+        self.reachable &= !error.is_away();
+        let finding = failed(what, error, &self.config.name);
+        self.add(finding);
     }
 
     fn report(self) -> SiteReport {
@@ -137,8 +144,7 @@ async fn look(config: SiteConfig, site: Arc<dyn Site>) -> Subject {
             (subject.identity, subject.tables) = (Some(identity), tables);
         }
         Err(error) => {
-            subject.reachable = !matches!(error.cause, Cause::Unreachable | Cause::Disconnected);
-            subject.add(failed("connection", error, &subject.config.name));
+            subject.refuse("connection", error);
         }
     }
     subject
@@ -244,10 +250,7 @@ async fn probe(subject: &mut Subject, from: Option<Position>, alone: bool) {
     }
     match subject.site.probe(&subject.bound, from.as_ref()).await {
         Ok(findings) => subject.found.extend(findings),
-        Err(error) => {
-            let finding = failed("server", error, &subject.config.name);
-            subject.add(finding);
-        }
+        Err(error) => subject.refuse("server", error),
     }
     if alone {
         let found = second_daemon(subject.site.as_ref()).await;

@@ -8,7 +8,7 @@ use super::check::Subject;
 use crate::config::{Config, Ids};
 use crate::model::{SiteTable, Table};
 use crate::sites::binding::{self, PlannedTable};
-use crate::sites::{Finding, Given, Level, Numbering};
+use crate::sites::{Finding, Given, Level, Numbering, Result};
 
 const SUBJECT: &str = "ids";
 /// Stands for the names of tables until like findings have been put together.
@@ -30,9 +30,15 @@ pub async fn judge(config: &Config, subjects: &mut [Subject], tables: &[(Planned
     }
     let asked: Vec<_> = join_all(subjects.iter().map(|subject| ask(subject, &counting))).await;
     let mut facts = Vec::with_capacity(subjects.len());
-    for (subject, (found, notes)) in subjects.iter_mut().zip(asked) {
-        facts.push(found);
-        subject.found.extend(notes);
+    for (subject, answer) in subjects.iter_mut().zip(asked) {
+        let found = answer.map(|(found, notes)| {
+            subject.found.extend(notes);
+            found
+        });
+        facts.push(found.unwrap_or_else(|error| {
+            subject.refuse(SUBJECT, error);
+            Vec::new()
+        }));
     }
     for at in 0..subjects.len() {
         let ids = config.sites[at].ids;
@@ -67,26 +73,20 @@ fn is_evident(facts: &[Vec<Fact>], table: &str) -> bool {
     facts.iter().any(|facts| of(facts, table).is_some_and(|fact| fact.evident))
 }
 
-async fn ask(subject: &Subject, counting: &[&(PlannedTable, Arc<Table>)]) -> (Vec<Fact>, Vec<Finding>) {
+async fn ask(subject: &Subject, counting: &[&(PlannedTable, Arc<Table>)]) -> Result<(Vec<Fact>, Vec<Finding>)> {
     let bound = |table: &Table| subject.bound.iter().find(|bound| bound.table.id == table.id).cloned();
     let tables: Vec<Arc<SiteTable>> = counting.iter().filter_map(|(_, table)| bound(table)).collect();
     if subject.identity.is_none() || tables.is_empty() {
-        return (Vec::new(), Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
-    let numberings = match subject.site.numbering(subject.config.ids.class, &tables).await {
-        Ok(numberings) => numberings,
-        Err(error) => {
-            let remedy = error.advice.clone().unwrap_or_else(|| "see the message".into());
-            return (Vec::new(), vec![Finding::error(SUBJECT, error.message, remedy)]);
-        }
-    };
+    let numberings = subject.site.numbering(subject.config.ids.class, &tables).await?;
     let (mut facts, mut notes): (Vec<Fact>, Vec<Finding>) = (Vec::new(), Vec::new());
     for (table, Numbering { given, notes: said }) in tables.iter().zip(numberings) {
         let evident = given != Given::Unknown && (table.allocation.is_some() || is_numbered(subject, table));
         facts.push(Fact { table: table.table.name.clone(), given, evident });
         notes.extend(said.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
     }
-    (facts, notes)
+    Ok((facts, notes))
 }
 
 fn is_numbered(subject: &Subject, table: &SiteTable) -> bool {

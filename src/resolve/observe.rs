@@ -3,7 +3,7 @@
 
 use super::policy::{Roster, TablePolicy, Verdict, decide};
 use super::row::{Held, Register, Row};
-use crate::config::{DeletePolicy, InsertPolicy};
+use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy};
 use crate::model::{Cell, Dot, SiteId, Value};
 use crate::mutation;
 
@@ -216,12 +216,18 @@ impl Seen<'_> {
             self.out.conflict(ConflictKind::AgainstDirection, current.dot.site, self.dot.site, vec![(column, value.clone())]);
             return self.row.hold(held, column, if keep { current.dot } else { self.dot }, value);
         }
-        let seen = self.row.dot_of(held, column) == Some(current.dot) || current.dot.site == self.dot.site;
-        if seen && !mutation::without("causal") {
+        let causal = !mutation::without("causal");
+        if causal && self.row.dot_of(held, column) == Some(current.dot) {
             return self.take(held, column, new);
         }
         let kind = if fresh { ConflictKind::InsertExists } else { ConflictKind::UpdateOriginDiffers };
-        match decide(self.policy.columns[column], &new, &current, self.roster) {
+        let verdict = match self.policy.columns[column] {
+            policy @ (ColumnPolicy::Max | ColumnPolicy::Min) => decide(policy, &new, &current, self.roster),
+            // The site's own value, which a write of ours has gone over there: what is written there now comes after it, and has not seen it.
+            _ if causal && current.dot.site == self.dot.site => Verdict::New,
+            policy => decide(policy, &new, &current, self.roster),
+        };
+        match verdict {
             Verdict::New => {
                 self.out.conflict(kind, self.dot.site, current.dot.site, vec![(column, current.value)]);
                 self.take(held, column, new);

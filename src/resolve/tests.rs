@@ -133,6 +133,28 @@ fn the_larger_value_wins_by_the_policy_max() {
     assert!(bench.owed(A).is_none() && bench.owed(B).is_some());
 }
 
+/// The hub's value loses and is on its way to A for a moment longer: what is written on top of it there has not seen A's.
+fn gone_over(policy: ColumnPolicy, then: i64) -> (Bench, Observed) {
+    let mut bench = Bench::shared();
+    bench.policy.columns[0] = policy;
+    bench.sees(HUB, Some([5, 2]));
+    let sent = bench.sent(A);
+    assert_eq!(kinds(&bench.sees(A, Some([7, 2]))), [ConflictKind::UpdateOriginDiffers]);
+    bench.lands(A, &sent, Some([5, 2]));
+    let observed = bench.sees(A, Some([then, 2]));
+    (bench, observed)
+}
+
+#[test]
+fn a_value_that_a_write_of_ours_has_gone_over_is_kept_when_another_follows_it_there() {
+    let (bench, observed) = gone_over(ColumnPolicy::LastWriterWins, 6);
+    assert_eq!(bench.merged(), Some([6, 2]));
+    assert_eq!(observed.conflicts[0].lost, [(0, Value::Int(7))]);
+    let (bench, observed) = gone_over(ColumnPolicy::Max, 6);
+    assert_eq!(bench.merged(), Some([7, 2]), "the larger value of two that have not seen each other");
+    assert_eq!(observed.conflicts[0].lost, [(0, Value::Int(6))]);
+}
+
 #[test]
 fn equal_values_are_no_conflict() {
     let mut bench = Bench::shared();

@@ -80,6 +80,11 @@ impl Error {
         self
     }
 
+    /// The site does not answer, or has stopped answering.
+    pub fn is_away(&self) -> bool {
+        matches!(self.cause, Cause::Unreachable | Cause::Disconnected)
+    }
+
     pub fn disposition(&self) -> Disposition {
         match self.cause {
             Cause::LogLost => Disposition::Reconcile,

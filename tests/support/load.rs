@@ -44,12 +44,19 @@ struct Tally {
 
 impl Load {
     /// A writer at each site. `run` tells the runs of one test apart.
+    #[allow(dead_code, reason = "each test file uses a part of this")]
     pub fn start(roster: &Roster, run: u32) -> Load {
+        Load::start_at(roster, run, &(0..roster.sites.len()).collect::<Vec<_>>(), PACE)
+    }
+
+    /// A writer at each of these sites, with a pause between two of its transactions.
+    pub fn start_at(roster: &Roster, run: u32, sites: &[usize], pace: Duration) -> Load {
         let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let writers = roster.sites.iter().map(|site| {
+        let writers = sites.iter().map(|at| {
+            let site = &roster.sites[*at];
             let (site, stop, written) = (site.clone(), stop.clone(), written.clone());
             let tally = Tally { key: format!("{}-{run}", site.name), n: 0, pieces: BTreeSet::new() };
-            std::thread::spawn(move || Writer { session: connect(&site, &stop), site, stop, written, tally }.run())
+            std::thread::spawn(move || Writer { session: connect(&site, &stop), site, stop, written, tally, pace }.run())
         });
         let writers = writers.collect();
         Load { stop, written, writers }
@@ -97,6 +104,7 @@ struct Writer {
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU64>,
     tally: Tally,
+    pace: Duration,
 }
 
 impl Writer {
@@ -113,7 +121,7 @@ impl Writer {
                 }
                 Err(_) => self.ask_again(),
             }
-            std::thread::sleep(PACE);
+            std::thread::sleep(self.pace);
         }
         self.tally
     }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rosterd::ops::admin::{self, Request};
+
 mod roster_daemon;
 mod roster_session;
 mod roster_site;
@@ -144,7 +146,18 @@ impl Roster {
     /// The real binary with this configuration.
     #[track_caller]
     pub fn spawn(&self) -> Binary {
-        Binary::spawn(&self.configure(), &self.folder.path().join("log"))
+        self.spawn_with(&[])
+    }
+
+    /// The same with variables of its environment.
+    #[track_caller]
+    pub fn spawn_with(&self, environment: &[(&str, &str)]) -> Binary {
+        Binary::spawn_with(&self.configure(), &self.folder.path().join("log"), environment)
+    }
+
+    /// What a daemon that was spawned answers.
+    pub fn ask(&self, request: &Request) -> Result<serde_json::Value, admin::Failure> {
+        roster_daemon::ask(&self.state_dir(), request)
     }
 
     #[track_caller]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rosterd::config::Config;
 use rosterd::daemon::Daemon;
-use rosterd::ops::admin::{Operator, Request};
+use rosterd::ops::admin::{self, Operator, Request};
 use rosterd::ops::history::{HeldBack, Quarantine};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -88,6 +88,12 @@ impl Drop for InProcess {
     }
 }
 
+/// The answer of a daemon that is a process of its own, or why there is none.
+pub fn ask(state_dir: &Path, request: &Request) -> Result<serde_json::Value, admin::Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the system has threads");
+    runtime.block_on(admin::ask(state_dir, request))
+}
+
 /// What the daemon logs goes to the output of the test that started it.
 fn log_to_test() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ROSTERD_LOG").unwrap_or_else(|_| "info".into());
@@ -103,9 +109,16 @@ pub struct Binary {
 impl Binary {
     #[track_caller]
     pub fn spawn(configuration: &Path, log: &Path) -> Binary {
+        Binary::spawn_with(configuration, log, &[])
+    }
+
+    /// With variables of its environment.
+    #[track_caller]
+    pub fn spawn_with(configuration: &Path, log: &Path, environment: &[(&str, &str)]) -> Binary {
         let file = File::options().create(true).append(true).open(log).expect("the log can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
         command.arg("run").arg("--config").arg(configuration).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        command.envs(environment.iter().copied());
         let child = command.spawn().expect("the binary runs");
         Binary { child, log: log.into() }
     }
@@ -132,12 +145,17 @@ impl Binary {
         status
     }
 
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
+    }
+
     /// Waits until the process ends by itself.
     #[track_caller]
     pub fn wait_end(&mut self) -> ExitStatus {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(Instant::now() < deadline, "the daemon did not end within {DEADLINE:?}:\n{}", self.log());
@@ -147,7 +165,7 @@ impl Binary {
 
     #[track_caller]
     pub fn assert_runs(&mut self) {
-        if let Some(status) = self.child.try_wait().expect("it is our child") {
+        if let Some(status) = self.ended() {
             panic!("the daemon has ended with {status}:\n{}", self.log());
         }
     }

@@ -148,6 +148,7 @@ impl Site for MySqlSite {
         // Without it the log of each start would hold the statement.
         if !self.has_markers(&mut session).await {
             session.run("make the marker table", sql).await?;
+            crate::crash_point!("prepare.marker-table", self.server.name);
         }
         Ok(())
     }
@@ -184,6 +185,7 @@ impl Site for MySqlSite {
             // An error ends the connection, and the transaction with it.
             session.run("change rows", statement).await?;
         }
+        crate::crash_point!("rekey.written", self.server.name);
         session.run("commit", "COMMIT").await
     }
 }

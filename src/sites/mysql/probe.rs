@@ -24,7 +24,7 @@ pub(super) async fn probe(mut session: Session, tables: &[Arc<SiteTable>], from:
     findings.push(clock(&mut session).await);
     findings.extend(privileges(&mut session, tables).await?);
     findings.extend(position(&mut session, from).await?);
-    findings.push(stream(&session, from).await);
+    findings.push(stream(&session, from).await?);
     Ok(findings)
 }
 
@@ -225,7 +225,7 @@ async fn position(session: &mut Session, from: Option<&Position>) -> Result<Vec<
 }
 
 /// The log is read for a moment, from where capture would begin.
-async fn stream(session: &Session, from: Option<&Position>) -> Finding {
+async fn stream(session: &Session, from: Option<&Position>) -> Result<Finding> {
     let account = session.server.user.clone();
     let remedy = format!("GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO '{account}'@'%'");
     let tried = async {
@@ -236,11 +236,12 @@ async fn stream(session: &Session, from: Option<&Position>) -> Finding {
         };
         log::try_stream(other, &end).await
     };
-    match tried.await {
+    Ok(match tried.await {
         Ok(()) => Finding::fine("log access", "the log can be read"),
         Err(error) if error.cause == Cause::LogLost => {
             Finding::warning("log access", error.message, "nothing to do: the site's tables are compared anew")
         }
+        Err(error) if error.is_away() => return Err(error),
         Err(error) => Finding::error("log access", error.message, remedy),
-    }
+    })
 }

@@ -217,7 +217,9 @@ impl Writer {
         all.extend(rows);
         match self.run_steps(batch, all).await {
             Ok(Some(refused)) if refused.is_empty() => {
+                crate::crash_point!("batch.written", self.session.server.name);
                 let failed = self.finish(Some(batch.marker), &batch.statements).await?;
+                crate::crash_point!("batch.committed", self.session.server.name);
                 Ok(Some(Outcome::Committed { failed }))
             }
             Ok(refused) => {

@@ -225,7 +225,10 @@ async fn pump(mut session: Replication, mut acknowledged: watch::Receiver<Lsn>, 
             let flushed = *acknowledged.borrow_and_update();
             let sent = timeout(STATUS_WAIT_MAX, session.status(flushed, ask)).await;
             let error = match sent {
-                Ok(Ok(())) => continue,
+                Ok(Ok(())) => {
+                    crate::crash_point!("slot.advanced", site);
+                    continue;
+                }
                 Ok(Err(error)) => error,
                 Err(_) => Error::new(Cause::Disconnected, &site, "the server takes nothing from us any more"),
             };

@@ -46,7 +46,9 @@ async fn make_marker_table(connector: &Connector, client: &Client) -> Result<()>
         return Ok(());
     }
     let sql = create_marker_table(schema);
-    run(connector, client, "making the marker table", &sql).await
+    run(connector, client, "making the marker table", &sql).await?;
+    crate::crash_point!("prepare.marker-table", connector.site);
+    Ok(())
 }
 
 /// Runs one statement; where a privilege is missing, an administrator can run that very statement.
@@ -71,6 +73,7 @@ async fn make_publication(connector: &Connector, client: &Client, name: &str, ta
     let list = published(schema, tables);
     if !exists(connector, client, EXISTS, name).await? {
         run(connector, client, doing, &format!("CREATE PUBLICATION {} FOR TABLE {list}", ident(name))).await?;
+        crate::crash_point!("prepare.publication", connector.site);
         return Ok(true);
     }
     let rows = client.query(TABLES, &[&name]).await.map_err(|error| from_driver(&connector.site, doing, error))?;
@@ -79,6 +82,7 @@ async fn make_publication(connector: &Connector, client: &Client, name: &str, ta
     want.insert((schema.clone(), MARKER_TABLE.to_owned()));
     if have != want {
         run(connector, client, doing, &format!("ALTER PUBLICATION {} SET TABLE {list}", ident(name))).await?;
+        crate::crash_point!("prepare.published", connector.site);
     }
     if !exists(connector, client, ACTS, name).await? {
         let sql = format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')", ident(name));
@@ -101,6 +105,7 @@ async fn make_slot(connector: &Connector, client: &Client, name: &str, anew: boo
             return Ok(());
         }
         drop_slot(connector, client, name).await?;
+        crate::crash_point!("prepare.slot-dropped", connector.site);
     }
     // A slot begins where no transaction is open, and waits for that; the wait is told instead of endured.
     let wait = format!("SET statement_timeout = {}", connector.timeout.as_millis().max(1000) * 6);
@@ -115,7 +120,9 @@ async fn make_slot(connector: &Connector, client: &Client, name: &str, anew: boo
             Cause::Privilege => error.advice(format!("an administrator runs: ALTER ROLE {} REPLICATION", ident(&connector.server.user))),
             _ => error,
         }
-    })
+    })?;
+    crate::crash_point!("prepare.slot", connector.site);
+    Ok(())
 }
 
 /// Drops the slot, ending a connection of ours that still reads it.
@@ -148,7 +155,9 @@ pub(super) async fn dismantle(connector: &Connector) -> Result<()> {
     if exists(connector, &client, OURS, &name).await? {
         drop_slot(connector, &client, &name).await?;
     }
+    crate::crash_point!("remove.slot-dropped", connector.site);
     run(connector, &client, "dropping the publication", &format!("DROP PUBLICATION IF EXISTS {}", ident(&name))).await?;
+    crate::crash_point!("remove.publication-dropped", connector.site);
     let sql = format!("DROP TABLE IF EXISTS {}", qualified(&connector.server.schema, MARKER_TABLE));
     run(connector, &client, "dropping the marker table", &sql).await
 }

@@ -127,6 +127,7 @@ impl Probe<'_> {
                 let remedy = format!("ALTER ROLE {} REPLICATION; and a line for it in pg_hba.conf", self.role());
                 Finding::error("replication", format!("a replication connection is refused: {}", error.message), remedy)
             }
+            Err(error) if error.is_away() => return Err(error),
             Err(error) => {
                 let remedy = error.advice.clone().unwrap_or_else(|| "see the server's log".into());
                 Finding::error("replication", format!("no replication connection: {}", error.message), remedy)

@@ -267,10 +267,15 @@ impl PostgresWriter {
             Pass::Failed => return self.culprits(batch, &head, None).await,
         }
         failed.extend(self.run_guarded(&statements).await?);
+        crate::crash_point!("batch.written", self.site);
         let advanced = self.sequences.advance(&self.client, &self.site, &batch.rows).await;
         advanced.map_err(|error| self.driver("moving a sequence on", error))?;
+        crate::crash_point!("batch.numbered", self.site);
         match self.end("COMMIT").await {
-            Ok(()) => Ok(Outcome::Committed { failed }),
+            Ok(()) => {
+                crate::crash_point!("batch.committed", self.site);
+                Ok(Outcome::Committed { failed })
+            }
             // A deferred constraint speaks at the commit.
             Err(error) => match Fault::of(&error).and_then(|fault| fault.rejection(None)) {
                 Some(rejection) => {

@@ -268,7 +268,10 @@ impl Follower {
             }
             let sql = format!("DELETE FROM {CHANGELOG_TABLE} WHERE id < ?1");
             match self.db.prepare_cached(&sql).and_then(|mut statement| statement.execute([until])) {
-                Ok(_) => self.lowest = until,
+                Ok(_) => {
+                    crate::crash_point!("changelog.trimmed", self.site.site);
+                    self.lowest = until;
+                }
                 Err(error) if is_busy(&error) => return,
                 Err(error) => {
                     tracing::warn!(site = %self.site.site, "the changelog was not shortened: {}", super::errors::reason(&error));

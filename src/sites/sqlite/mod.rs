@@ -153,6 +153,7 @@ impl Site for SqliteSite {
             let mut run = || {
                 let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 statements.iter().try_for_each(|statement| tx.execute_batch(statement))?;
+                crate::crash_point!("rekey.written", place.site);
                 tx.commit()
             };
             run().map_err(|error| place.error("changing rows", &error))
@@ -195,6 +196,7 @@ fn prepare(place: &Place, tables: &[Arc<SiteTable>]) -> Result<()> {
     drop(tx);
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     triggers::install(&tx, &wanted).map_err(failed)?;
+    crate::crash_point!("prepare.triggers", place.site);
     tx.commit().map_err(failed)
 }
 
@@ -209,7 +211,9 @@ fn dismantle(place: &Place) -> Result<()> {
     let mut db = place.open()?;
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     triggers::uninstall(&tx).map_err(failed)?;
+    crate::crash_point!("remove.uninstalled", place.site);
     tx.commit().map_err(failed)?;
+    crate::crash_point!("remove.locked", place.site);
     held.into_iter().for_each(LaneLock::remove);
     Ok(())
 }

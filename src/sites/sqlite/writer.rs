@@ -155,11 +155,13 @@ impl Inner {
         let Inner { place, db, uncaptured, .. } = self;
         let failed = |error: &rusqlite::Error| place.error("applying a batch", error);
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|e| failed(&e))?;
+        crate::crash_point!("batch.begun", place.site);
         if !uncaptured.catch_up(&tx, captured).map_err(|e| failed(&e))? {
             return Err(Error::new(Cause::Busy, &place.site, "applications have written more than the ledger has read yet")
                 .advice("it goes on by itself when the ledger has caught up"));
         }
         begin(&tx, batch).map_err(|error| if errors::is_taken(&error) { taken(place, batch.marker) } else { failed(&error) })?;
+        crate::crash_point!("batch.marked", place.site);
         let rejected = write(&tx, batch, &rows, uncaptured).map_err(|e| failed(&e))?;
         if !rejected.is_empty() {
             if !tx.is_autocommit() {
@@ -169,9 +171,13 @@ impl Inner {
         }
         let statements = run(&tx, &batch.statements).map_err(|e| failed(&e))?;
         tx.prepare_cached(&mark_sql()).and_then(|mut mark| mark.execute([mark::END, ""])).map_err(|e| failed(&e))?;
-        finish(tx, batch, &rows)
-            .map(|rejected| if rejected.is_empty() { Outcome::Committed { failed: statements } } else { Outcome::Rejected(rejected) })
-            .map_err(|e| failed(&e))
+        crate::crash_point!("batch.written", place.site);
+        let rejected = finish(tx, batch, &rows).map_err(|e| failed(&e))?;
+        if !rejected.is_empty() {
+            return Ok(Outcome::Rejected(rejected));
+        }
+        crate::crash_point!("batch.committed", place.site);
+        Ok(Outcome::Committed { failed: statements })
     }
 }
 
