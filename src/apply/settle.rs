@@ -46,6 +46,11 @@ impl Retry {
         self.rows.get(&id).is_some_and(|row| row.waits)
     }
 
+    /// The row has been refused for its value of a unique key, and has been tried again for no other reason since.
+    fn waits_for_a_value(&self, id: RowId) -> bool {
+        self.rows.get(&id).is_some_and(|row| row.why == QuarantineKind::Unique)
+    }
+
     /// Puts rows whose time has come back into their queues, with those of their table that wait too: two that are to swap
     /// their values can do so in one batch only.
     pub fn requeue(&mut self, ledger: &mut Ledger, target: &Target, now_us: i64) -> Result<()> {
@@ -129,7 +134,7 @@ fn refuse(
     now_us: i64,
 ) -> Result<()> {
     let sent = &job.rows[at].1;
-    if matches!(rejection, Rejection::Unique(_)) && !retry.rows.contains_key(&id) {
+    if matches!(rejection, Rejection::Unique(_)) && !retry.waits_for_a_value(id) {
         // Rows that are held back get one more try, together with it: it may have to swap its value with theirs.
         ledger.let_rivals_go_on(target.site, sent.table)?;
     }
@@ -155,4 +160,18 @@ fn refuse(
     let table = target.tables.get(&sent.table).map_or("", |t| t.table.name.as_str());
     tracing::warn!(site = target.name, table, reason, "a row is held back from this site");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_waited_for_its_parent_first_still_calls_its_rivals_when_another_has_its_value() {
+        let (mut retry, id, table) = (Retry::default(), RowId(1), TableId(1));
+        assert!(retry.again((id, table), QuarantineKind::Reference, 0, REFERENCE_US_MAX));
+        assert!(!retry.waits_for_a_value(id), "those that are held back have not had their try with it");
+        assert!(retry.again((id, table), QuarantineKind::Unique, 1, UNIQUE_US_MAX));
+        assert!(retry.waits_for_a_value(id));
+    }
 }

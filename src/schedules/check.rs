@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::plan::WIDTH;
+use super::plan::{Focus, WIDTH};
 use super::site::{Entry, Place, Row, TABLES, number};
 use super::world::{InHand, World};
 use crate::apply::Job;
@@ -17,6 +17,9 @@ const REMEMBERED: usize = 8;
 impl World {
     /// Columns that a site is owed now, of rows that no other batch has in hand.
     pub fn owed_rows(&self, n: usize) -> HashMap<Place, HashSet<usize>> {
+        if self.history.transactions.is_empty() {
+            return HashMap::new();
+        }
         let site = self.workers[n].id;
         let under_way = self.ledger.under_way(site).unwrap();
         let rows = self.ledger_rows().into_iter().filter_map(|(place, (id, row))| {
@@ -39,7 +42,7 @@ impl World {
         }
         self.check_restart(n, job);
         self.check_own(n, job);
-        if job.rows.len() >= rows_max {
+        if job.rows.len() >= rows_max || self.history.transactions.is_empty() {
             return;
         }
         let (merged, had) = (self.merged(), self.had(n, usize::MAX));
@@ -47,15 +50,23 @@ impl World {
         for made in &self.history.transactions {
             // What the transaction wrote that still stands and that the site never had: what it had and is owed again, as
             // its own writes on top of it were reverted, comes back row by row.
-            let missing = made.iter().filter(|value| !had.contains(*value)).filter_map(|value| {
+            let missing = made.iter().filter(|value| !had.contains(*value) && !self.history.is_forgiven(**value)).filter_map(|value| {
                 let made = &self.history.values.get(value)?;
                 let stands = merged.get(&made.place).is_some_and(|row| row[made.column] == *value);
                 (stands && owed.get(&made.place)?.contains(&made.column)).then_some(made.place)
             });
-            let missing: HashSet<Place> = missing.filter(|place| !self.ever_apart.contains(&(n, *place))).collect();
+            let by_itself = |place: &Place| self.ever_apart.contains(&(n, *place)) || self.keeps_own(n, *place);
+            let missing: HashSet<Place> = missing.filter(|place| !by_itself(place)).collect();
             let taken = missing.intersection(&places).count();
             assert!(taken == 0 || taken == missing.len(), "a source transaction is taken apart: {missing:?} of {places:?}");
         }
+    }
+
+    /// Whether the site's application has written to the row where the direction leaves that in place. A write of ours that was on
+    /// its way goes over it, and the row is owed by itself from then on.
+    fn keeps_own(&self, n: usize, place: Place) -> bool {
+        let keeps = matches!(self.plan.focus, Focus::FromHub { keep: true } | Focus::KeptColumn);
+        keeps && self.history.values.values().any(|made| made.site == n && made.place == place)
     }
 
     /// Values that a site had had when its log came to `at`.
@@ -155,6 +166,11 @@ impl World {
 
     /// After every step that may have changed them.
     pub fn note_rows(&mut self) {
+        let all_shared = self.workers.iter().all(|worker| self.ledger.count_quarantined(worker.id) == 0);
+        let keeps = self.plan.focus == Focus::FromHub { keep: true };
+        if all_shared && !keeps && !self.traced {
+            return;
+        }
         for (place, (id, row)) in self.ledger_rows() {
             let apart = row.held.iter().filter(|held| held.apart || self.ledger.is_quarantined(held.site, id));
             self.ever_apart.extend(apart.map(|held| (usize::from(held.site.0) - 1, place)));

@@ -80,8 +80,13 @@ impl History {
     /// A row of a site's own moves into the filter, which is an insert: what it has is new to the others, also where they had
     /// it and replaced it while the row was that site's own.
     pub fn shared_anew(&mut self, before: &Row, after: &Row) {
-        self.forgiven.extend(before);
+        self.forgiven.extend(before.iter().chain(after));
         self.forget(after.to_vec());
+    }
+
+    /// Whether the value came to the others later than the transaction that wrote it, or may have.
+    pub fn is_forgiven(&self, value: i64) -> bool {
+        self.forgiven.contains(&value)
     }
 
     /// Values that were written while what their site's log shows was not taken in.

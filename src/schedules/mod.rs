@@ -64,12 +64,16 @@ fn campaign(disasters: bool) {
     on_all_cores(schedules, |at| {
         match schedule(first + at, disasters) {
             Ok(met) => drop(conflicts.fetch_add(met, Ordering::Relaxed)),
-            Err(failure) => failures.lock().unwrap().push((at, failure)),
+            Err(failure) => {
+                if schedules > TOLD_EVERY {
+                    tell(&failure);
+                }
+                failures.lock().unwrap().push((at, failure));
+            }
         }
         if (at + 1).is_multiple_of(TOLD_EVERY) {
             let failed = failures.lock().unwrap().len();
-            // Not by a macro, whose output a test keeps to itself until it has ended.
-            let _ = writeln!(std::io::stderr(), "{} of {schedules} {which}, {failed} failed", at + 1);
+            tell(&format!("{} of {schedules} {which}, {failed} failed", at + 1));
         }
     });
     let mut failures = failures.into_inner().unwrap();
@@ -77,6 +81,11 @@ fn campaign(disasters: bool) {
     println!("{schedules} {which}, {} conflicts met, {} failed", conflicts.into_inner(), failures.len());
     let told: Vec<String> = failures.into_iter().map(|(_, failure)| failure).collect();
     assert!(told.is_empty(), "{} of {schedules} {which}:\n{}", told.len(), told.join("\n"));
+}
+
+/// Says it now: not by a macro, whose output a test keeps to itself until it has ended.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Calls `work` with each number below `count`, on as many threads as there are cores.

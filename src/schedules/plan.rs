@@ -123,8 +123,9 @@ impl Plan {
                 (self.populated, self.copied, self.steps) = (true, true, self.steps.max(80));
                 (self.heat, self.deletes) = (30.0, self.deletes.max(12.0));
             }
-            // A row that moves into the filter behind a scan after a disaster, with an image in part, waits for its next change.
-            Focus::Filter => self.left_out = if self.ruin == 0.0 { 50.0 } else { 0.0 },
+            // A row that moves into the filter behind a scan, with an image in part, waits for its next change.
+            Focus::Filter if self.ruin == 0.0 => (self.left_out, self.copied) = (50.0, true),
+            Focus::Filter => self.left_out = 0.0,
             Focus::Merge | Focus::Unique { rename: false } | Focus::Fuse => {}
         }
     }

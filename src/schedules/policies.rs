@@ -68,8 +68,9 @@ impl World {
             let stands = |n: usize| self.sites[n].rows.get(&place).is_some_and(|here| here[0] == value[0]);
             // A write of ours may have gone over it at its home before it was captured, and another row have taken its value since.
             let waits = self.ledger.quarantined_as(register.dot.site, id).unwrap() == Some(QuarantineKind::Unique);
-            // A home that came back from a backup without it may have given its key to another person before it was owed it.
-            let given_away = self.plan.ruin > 0.0 && is_apart(&row, register.dot.site);
+            // Every site may have given its key to another person, while it was gone there and before it came back: revived, or
+            // missing in a backup.
+            let given_away = self.workers.iter().all(|worker| is_apart(&row, worker.id));
             assert!(waits || given_away || (0..self.sites.len()).any(stands), "{place:?} is nowhere, not even at its home {home}");
         }
         for site in &self.sites {
@@ -118,8 +119,10 @@ impl World {
                 assert!(lineages.len() <= 1, "two people were blended into one row: {place:?} {row:?}");
             }
             if policy.from_hub[2].is_some() {
-                let by_client =
-                    self.history.values.get(&row[1]).is_some_and(|made| made.captured && made.parent.is_some() && made.site > 0);
+                // A row that stood apart at its site comes to the others as an insert.
+                let by_client = self.history.values.get(&row[1]).is_some_and(|made| {
+                    made.captured && made.parent.is_some() && made.site > 0 && !self.ever_apart.contains(&(made.site, *place))
+                });
                 assert!(!by_client, "a client's {} of {place:?} stands against the direction", row[1]);
             }
         }

@@ -127,7 +127,7 @@ impl World {
 
     /// What was deleted as a fuse blew stands as long as no operator has accepted it, also when a scan finds it missing.
     pub fn check_blown(&self) {
-        let merged = self.merged();
+        let merged = if self.blown.is_empty() { return } else { self.merged() };
         for (of, place) in &self.blown {
             assert!(merged.contains_key(place), "{place:?} is gone, which was deleted at site {of} as its fuse blew");
         }
@@ -226,9 +226,23 @@ impl World {
         }
     }
 
+    /// A write of ours that goes over a row which has moved out of the filter moves it in again, with what our write carried.
+    fn note_moved_in(&mut self, n: usize) {
+        let Some(Entry::Landing { changes, .. }) = self.sites[n].log.last() else { return };
+        for (place, before, after) in changes {
+            if let (Some(before), Some(after)) = (before, after)
+                && !self.plan.shares(*place, *before)
+                && self.plan.shares(*place, *after)
+            {
+                self.history.shared_anew(before, after);
+            }
+        }
+    }
+
     /// A site has carried out a batch, or has not.
     pub fn check_written(&mut self, n: usize, job: &Job, outcome: Option<&Outcome>) {
         let Some(Outcome::Committed { .. }) = outcome else { return };
+        self.note_moved_in(n);
         let apart = if self.plan.focus == Focus::Kin { self.apart() } else { HashSet::new() };
         let places: HashSet<Place> = job.batch.rows.iter().map(|write| (write.table.table.id.0, number(&write.key.0[0]))).collect();
         for place in places {
