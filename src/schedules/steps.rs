@@ -208,6 +208,13 @@ impl World {
         }
     }
 
+    /// A write of ours has come to the row, and has not been captured yet: it went there as the site's own row had gone.
+    fn has_landed(&self, n: usize, place: Place) -> bool {
+        let to_come = self.sites[n].log.iter().skip(self.position(n));
+        let of_place = |entry: &Entry| matches!(entry, Entry::Landing { changes, .. } if changes.iter().any(|(other, ..)| *other == place));
+        to_come.into_iter().any(of_place)
+    }
+
     /// What a batch is about to do to rows of a site that the site does not share.
     pub fn check_own(&self, n: usize, job: &Job) {
         if self.plan.is_unique() && self.is_known(n) {
@@ -216,7 +223,7 @@ impl World {
         let apart = if self.plan.focus == Focus::Kin { self.apart() } else { HashSet::new() };
         for write in job.batch.rows.iter().filter(|_| matches!(self.plan.focus, Focus::Filter | Focus::Kin) && self.is_known(n)) {
             let place = (write.table.table.id.0, number(&write.key.0[0]));
-            let own = self.captured_row(n, place).is_some_and(|row| !self.plan.shares(place, row));
+            let own = self.captured_row(n, place).is_some_and(|row| !self.plan.shares(place, row)) && !self.has_landed(n, place);
             assert!(!own || write.kind == WriteKind::Insert, "{place:?} of site {n} is its own, and is written to");
             if TableId(place.0) == TABLES[1] && write.kind != WriteKind::Delete && self.plan.focus == Focus::Kin {
                 let parent = self.merged().get(&place).map(|row| (TABLES[0].0, row[0]));
