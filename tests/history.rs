@@ -75,8 +75,8 @@ fn a_history_with_faults_is_without_fault() {
         checker::stranded(&ending, &BELONGS),
         troubled.told(),
     );
-    assert_eq!(troubled.roster.quarantined(), Vec::<[String; 4]>::new());
     assert!(faults.is_empty(), "ROSTERD_SEED={seed}: {} faults\n{}", faults.len(), explained(&faults, &writes, &ending, &troubled.roster));
+    assert_eq!(troubled.roster.quarantined(), Vec::<[String; 4]>::new());
     assert!(ending.told.len() > 10 && writes.len() > 100, "too little has happened to prove anything");
     troubled.stop();
 }

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use rosterd::crash::{EXIT_CODE, VARIABLE};
 
-use crate::stage::Stage;
+use crate::stage::{PEOPLE, Stage};
 
 pub fn removed(stage: &mut Stage) {
     // What is written at a site that is not in the roster is nobody's.
@@ -31,6 +31,12 @@ pub fn removed(stage: &mut Stage) {
     let (code, said) = remove(stage, None);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(left_over(stage), Vec::<String>::new());
+    // It comes in as a new site: rows that it still had, and others have deleted meanwhile, would be its own and go everywhere.
+    stage.roster.empty(stage.at);
+    let daemon = stage.up();
+    stage.roster.wait_value(stage.at, "SELECT count(*) FROM fence", &stage.roster.sites.len().to_string());
+    stage.roster.wait_value(stage.at, &format!("SELECT count(*) FROM person WHERE uid <= {PEOPLE}"), &PEOPLE.to_string());
+    daemon.kill();
     stage.assert_all_well(load);
 }
 

@@ -176,6 +176,13 @@ impl Roster {
         self.sites[site].read(self.table(table))
     }
 
+    /// Removes all rows of the shared tables at a site.
+    #[track_caller]
+    pub fn empty(&self, site: usize) {
+        let prefix = &self.sites[site].prefix;
+        self.tables.iter().for_each(|(table, _)| self.sql(site, &format!("DELETE FROM {prefix}{}", table.name)));
+    }
+
     fn table(&self, name: &str) -> &Table {
         let found = self.tables.iter().find(|(table, _)| table.name == name);
         found.map(|(table, _)| table).unwrap_or_else(|| panic!("no table {name} is shared"))
