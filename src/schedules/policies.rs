@@ -71,7 +71,7 @@ impl World {
             // Every site may have given its key to another person, while it was gone there and before it came back: revived, or
             // missing in a backup.
             // Or it waits there for its value.
-            let held_back = |site| is_apart(&row, site) || self.ledger.quarantined_as(site, id).unwrap().as_deref() == Some("unique");
+            let held_back = |site| is_apart(&row, site) || self.ledger.quarantined_as(site, id).unwrap() == Some(QuarantineKind::Unique);
             let given_away = self.workers.iter().all(|worker| held_back(worker.id));
             assert!(waits || given_away || (0..self.sites.len()).any(stands), "{place:?} is nowhere, not even at its home {home}");
         }
