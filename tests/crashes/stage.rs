@@ -8,7 +8,8 @@ use rosterd::crash::{EXIT_CODE, POINTS, VARIABLE};
 use rosterd::ops::admin::Request;
 
 use crate::load::{self, Load};
-use crate::roster::{Binary, ColumnKind::Plain, DEADLINE, Engine, Roster, Table, wait_for};
+use crate::roster::{self, Binary, ColumnKind::Plain, DEADLINE, Engine, Roster, Site, Table, wait_for};
+use crate::servers::Server;
 
 /// People who are there before, copied in several chunks.
 const PERSON: Table = Table::new("person", "uid INT PRIMARY KEY, name VARCHAR(60)", &[("uid", Plain), ("name", Plain)]);
@@ -38,12 +39,14 @@ pub struct Stage {
     /// The scene, and the points met since the last check that all is well.
     since: (&'static str, Vec<String>),
     loads: u32,
+    // Behind the roster, whose databases are on them.
+    _servers: Vec<Server>,
 }
 
 impl Stage {
     #[track_caller]
     pub fn new(engine: &'static str, engines: &[Engine]) -> Stage {
-        let mut roster = Roster::new(engines);
+        let (servers, mut roster) = own_servers(engines);
         load::prepare(&mut roster);
         roster.share(PERSON, "insert = \"quarantine\"");
         roster.share(CACHED, "insert = \"merge\"\nafter_apply = [\"DELETE FROM {cache} WHERE k = :k\"]");
@@ -59,7 +62,7 @@ impl Stage {
         roster.set("chunk_rows_max = 300");
         roster.set("batch_rows_max = 50");
         roster.set("after_apply_repeat_ms = 100");
-        Stage { roster, engine, at: 1, met: BTreeSet::new(), deaths: 0, since: ("", Vec::new()), loads: 0 }
+        Stage { roster, engine, at: 1, met: BTreeSet::new(), deaths: 0, since: ("", Vec::new()), loads: 0, _servers: servers }
     }
 
     /// Plays a scene, and demands that nothing is lost in the end.
@@ -230,6 +233,24 @@ impl Stage {
         self.since.1.push(at.to_owned());
         self.deaths += 1;
     }
+}
+
+/// Servers of the roster's own: MariaDB was seen to end while several daemons came and went at one server.
+fn own_servers(engines: &[Engine]) -> (Vec<Server>, Roster) {
+    let folder = tempfile::Builder::new().prefix("rosterd-roster-").tempdir().expect("a temporary folder");
+    let (mut servers, mut sites) = (Vec::new(), Vec::new());
+    for (engine, name) in engines.iter().zip(&roster::names(engines.len())) {
+        sites.push(match engine.kind() {
+            None => Site::create(*engine, name, folder.path()),
+            Some(kind) => {
+                let server = Server::start(kind);
+                let site = Site::on(&server, *engine, name);
+                servers.push(server);
+                site
+            }
+        });
+    }
+    (servers, Roster::of(sites, folder))
 }
 
 /// Asks once every site is at work.
