@@ -23,14 +23,15 @@ fn sqlite_is_put_back_from_a_backup() {
 }
 
 fn put_back(hub: Engine, subject: Engine) {
-    let (mut server, mut roster) = roster_with(hub, subject);
-    roster.start();
+    let (mut server, roster) = roster_with(hub, subject);
+    // Processes of their own: when one has ended, it has nothing open any more.
+    let daemon = roster.spawn();
     roster.settle();
-    roster.stop();
+    assert!(daemon.stop().success());
     let saved = save(&mut server, &roster);
 
     // What the backup does not have: a change, a delete and an insert of others, and all three of its own.
-    roster.start();
+    let daemon = roster.spawn();
     roster.sql(0, "UPDATE person SET name = 'changed at the hub' WHERE uid = 1");
     roster.sql(2, "DELETE FROM person WHERE uid = 2");
     roster.sql(2, "INSERT INTO person VALUES (1002, 'new at another', 'n@x')");
@@ -38,7 +39,7 @@ fn put_back(hub: Engine, subject: Engine) {
     roster.sql(SUBJECT, "DELETE FROM person WHERE uid = 4");
     roster.sql(SUBJECT, "INSERT INTO person VALUES (1001, 'new here', 'h@x')");
     roster.settle_equal();
-    roster.stop();
+    assert!(daemon.stop().success());
 
     restore(&mut server, &roster, &saved);
     // The log of the server that was put back grows past the place where the old one was read, under the same names.
@@ -62,11 +63,11 @@ fn put_back(hub: Engine, subject: Engine) {
     assert!(!kept.is_empty(), "the value written after the backup is nowhere");
 
     // It is a site like the others again.
-    roster.start();
+    let daemon = roster.spawn();
     roster.sql(SUBJECT, "UPDATE person SET name = 'again' WHERE uid = 6");
     roster.settle_equal();
     expect(&roster, 6, Some("again p6@x"));
-    roster.stop();
+    assert!(daemon.stop().success());
 }
 
 fn save(server: &mut Option<Server>, roster: &Roster) -> std::path::PathBuf {
@@ -104,10 +105,10 @@ fn mode_of(roster: &Roster) -> String {
 
 #[test]
 fn a_sqlite_file_that_was_moved_goes_on() {
-    let (_, mut roster) = roster_with(MariaDb118, Sqlite);
-    roster.start();
+    let (_, roster) = roster_with(MariaDb118, Sqlite);
+    let daemon = roster.spawn();
     roster.settle();
-    roster.stop();
+    assert!(daemon.stop().success());
     roster.sql(SUBJECT, "UPDATE person SET name = 'before the move' WHERE uid = 1");
     let database = roster.sites[SUBJECT].database().to_owned();
     let elsewhere = format!("{database}.moved");

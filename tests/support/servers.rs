@@ -228,6 +228,18 @@ impl Server {
         }
     }
 
+    /// Starts it again if it has ended by itself; gives the end of its log then.
+    #[track_caller]
+    pub fn revive(&mut self) -> Option<String> {
+        if !self.process.as_mut()?.has_ended() {
+            return None;
+        }
+        let log = self.folder.log_end();
+        self.process = None;
+        self.restart();
+        Some(log)
+    }
+
     /// A backup of all its data; the server is down meanwhile.
     #[track_caller]
     pub fn save(&mut self) -> PathBuf {
