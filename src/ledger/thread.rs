@@ -10,11 +10,12 @@ use super::{Error, Ledger, Result};
 
 /// Work for the ledger: runs inside a transaction, answers after its commit.
 struct Work {
-    run: Box<dyn FnOnce(&mut Ledger) -> Result<Reply> + Send>,
+    run: Run,
     /// The commit has to be on disk before the answer.
     durable: bool,
 }
 
+type Run = Box<dyn FnOnce(&mut Ledger) -> Result<Reply> + Send>;
 type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 
 const GROUP_MAX: usize = 64;

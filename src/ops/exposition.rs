@@ -37,7 +37,8 @@ const METRICS: [Metric; 11] = [
 fn verification(out: &mut String, verified: &Verification, status: &Status) {
     const AT: &str = "rosterd_verify_timestamp_seconds";
     let _ = writeln!(out, "# HELP {AT} When the sites were verified last.\n# TYPE {AT} gauge\n{AT} {}", verified.at_us / 1_000_000);
-    let figures: [(&str, &str, fn(&TableVerification) -> u64); 2] = [
+    type Figure = (&'static str, &'static str, fn(&TableVerification) -> u64);
+    let figures: [Figure; 2] = [
         ("verify_rows", "Rows of the site compared with the ledger then.", |table| table.rows),
         ("verify_different_rows", "Rows of the site that differed from the ledger then.", |table| table.different),
     ];

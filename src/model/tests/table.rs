@@ -31,8 +31,9 @@ fn at_site(unique: &[&[&str]]) -> SiteTable {
 fn unique_keys_count_when_all_their_columns_are_shared() {
     let found = |unique: &[&[&str]]| at_site(unique).shared_unique();
     let by_name = SharedUnique { columns: vec![1], folds: false, chars_max: None };
-    assert_eq!(found(&[&["login"]]), [by_name.clone()]);
-    assert_eq!(found(&[&["kind", "login"], &["login"]]), [by_name]);
+    let by_name = [by_name];
+    assert_eq!(found(&[&["login"]]), by_name);
+    assert_eq!(found(&[&["kind", "login"], &["login"]]), by_name);
     assert_eq!(found(&[&["member_no"]]), []);
     assert_eq!(found(&[&["login", "member_no"]]), [SharedUnique { columns: vec![0, 1], folds: false, chars_max: None }]);
 }
