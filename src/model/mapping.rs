@@ -82,6 +82,11 @@ impl SiteTable {
         self.table.columns.get(column).map(|shared| shared.family).or_else(own).unwrap_or(Family::Text)
     }
 
+    /// The number of the shared column that the site calls so. Columns that are the site's own have none.
+    pub fn shared_column(&self, name: &str) -> Option<usize> {
+        self.shared_columns().iter().position(|column| column.as_ref().is_some_and(|column| column.name == name))
+    }
+
     /// The shared columns, in their numbers' order.
     pub fn shared_columns(&self) -> &[Option<SiteColumn>] {
         &self.columns[..self.table.columns.len().min(self.columns.len())]

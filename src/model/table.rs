@@ -105,15 +105,13 @@ pub fn folded(text: &str) -> String {
 impl SiteTable {
     /// The site's unique keys whose columns are all shared, its own key excepted.
     pub fn shared_unique(&self) -> Vec<SharedUnique> {
-        let number =
-            |name: &String| self.shared_columns().iter().position(|column| column.as_ref().is_some_and(|column| column.name == *name));
         let chars = |column: &usize| match self.columns[*column].as_ref()?.ty {
             ColumnType::Char { chars, .. } => Some(Some(chars as usize)),
             ColumnType::Text { chars_max, .. } => Some(chars_max.map(|chars| chars as usize)),
             _ => None,
         };
         let shared = |unique: &UniqueKey| {
-            let mut columns = unique.columns.iter().map(number).collect::<Option<Vec<_>>>()?;
+            let mut columns = unique.columns.iter().map(|name| self.shared_column(name)).collect::<Option<Vec<_>>>()?;
             columns.sort_unstable();
             let is_key = columns.len() == self.table.key.len() && columns.iter().all(|column| self.table.key.contains(column));
             let chars_max = columns.iter().rev().find_map(chars).flatten();

@@ -156,10 +156,7 @@ fn ignores_case(table: &TableDescription, column: &str) -> bool {
 
 /// Shared names of the columns of each unique key, sorted; keys with a column that is not shared are the site's own.
 fn keys(table: &SiteTable) -> Vec<(Vec<&str>, &UniqueKey)> {
-    let shared = |column: &String| {
-        let at = table.columns.iter().position(|c| c.as_ref().is_some_and(|c| c.name == *column))?;
-        Some(table.table.columns[at].name.as_str())
-    };
+    let shared = |column: &String| Some(table.table.columns[table.shared_column(column)?].name.as_str());
     let mut all = Vec::new();
     for key in &table.unique {
         if let Some(mut columns) = key.columns.iter().map(shared).collect::<Option<Vec<&str>>>() {

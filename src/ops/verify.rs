@@ -16,7 +16,7 @@ use crate::sites::binding::{self, Plan};
 use crate::sites::{self, ChunkReader, Site, TableDescription};
 
 /// What differs may be on its way: it is looked at so many times, and capture is given this long in between.
-const LOOKS_MAX: u32 = 4;
+const LOOKS_MAX: u32 = 3;
 const PASS_MAX: Duration = Duration::from_secs(30);
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Rows of the ledger gone through at once.
@@ -149,18 +149,37 @@ pub async fn site(
 ) -> Result<Vec<TableVerification>, Failure> {
     let descriptions = subject.site.describe().await?;
     let mut reader = subject.site.chunk_reader().await?;
-    let mut out = Vec::new();
+    let mut passes = Vec::new();
     for shared in ledger.tables() {
         let Some(table) = bound(plan, shared, subject, &descriptions) else { continue };
-        let is_followed = subject.is_followed;
-        let mut pass = Pass { ledger, shared, subject, is_followed, table, reader: reader.as_mut(), found: TableVerification::default() };
+        let mut pass = Pass { ledger, shared, subject, table, suspects: Vec::new(), found: TableVerification::default() };
         (pass.found.site, pass.found.table) = (subject.config.name.clone(), shared.table.name.clone());
-        let verified = pass.run(pace, progress).await;
+        let read = pass.run(reader.as_mut(), pace, progress).await;
         progress.done(&pass.found.site, &pass.found.table);
-        verified?;
-        out.push(pass.found);
+        read?;
+        passes.push(pass);
     }
-    Ok(out)
+    for look in 0..LOOKS_MAX {
+        if look > 0 && passes.iter().any(|pass| !pass.suspects.is_empty()) {
+            let_capture_pass(ledger, subject).await?;
+        }
+        for pass in &mut passes {
+            pass.look_again(reader.as_mut(), look + 1 == LOOKS_MAX).await?;
+        }
+    }
+    Ok(passes.into_iter().map(|pass| pass.found).collect())
+}
+
+/// Waits until the daemon has captured what the site had when this was called: watermarks are numbered by the time.
+async fn let_capture_pass(ledger: &Ledger, subject: &Subject) -> Result<(), Failure> {
+    let (now_us, deadline) = (now_us(), Instant::now() + PASS_MAX);
+    loop {
+        tokio::time::sleep(AGAIN_AFTER).await;
+        let passed = ledger.marked_now(subject.id)?.is_some_and(|marker| marker.0 > now_us);
+        if !subject.is_followed || passed || Instant::now() > deadline {
+            return Ok(());
+        }
+    }
 }
 
 fn bound(plan: &Plan, shared: &Shared, subject: &Subject, descriptions: &[TableDescription]) -> Option<Arc<SiteTable>> {
@@ -174,19 +193,19 @@ struct Pass<'a> {
     ledger: &'a Ledger,
     shared: &'a Shared,
     subject: &'a Subject,
-    is_followed: bool,
     table: Arc<SiteTable>,
-    reader: &'a mut dyn ChunkReader,
+    /// Rows to be looked at again, with what the last look has found.
+    suspects: Vec<(Key, Difference)>,
     found: TableVerification,
 }
 
 impl Pass<'_> {
-    async fn run(&mut self, pace: Pace, progress: &Progress) -> Result<(), Failure> {
-        let (mut suspects, mut seen) = (Vec::new(), HashSet::new());
+    async fn run(&mut self, reader: &mut dyn ChunkReader, pace: Pace, progress: &Progress) -> Result<(), Failure> {
+        let mut seen = HashSet::new();
         let (mut after, mut read): (Option<Key>, u64) = (None, 0);
-        let (begun, rows_estimated) = (Instant::now(), self.reader.estimate(&self.table).await?);
+        let (begun, rows_estimated) = (Instant::now(), reader.estimate(&self.table).await?);
         loop {
-            let rows = self.reader.chunk(&self.table, after.as_ref(), pace.rows_max, pace.bytes_max).await?;
+            let rows = reader.chunk(&self.table, after.as_ref(), pace.rows_max, pace.bytes_max).await?;
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.clone());
             read += rows.len() as u64;
@@ -202,72 +221,48 @@ impl Pass<'_> {
                 }
                 self.found.rows += 1;
                 seen.insert(print(&key));
-                if self.judge(&key, Some(&image))? != Verdict::Same && suspects.len() < SUSPECTS_MAX {
-                    suspects.push(key);
+                if self.judge(&key, Some(&image))? != Verdict::Same && self.suspects.len() < SUSPECTS_MAX {
+                    self.suspects.push((key, Difference::default()));
                 }
             }
         }
-        self.missing(&seen, &mut suspects)?;
-        self.look_again(suspects).await
+        self.missing(&seen)
     }
 
     /// Rows that the ledger has and the site did not show.
-    fn missing(&self, seen: &HashSet<u64>, suspects: &mut Vec<Key>) -> Result<(), Failure> {
+    fn missing(&mut self, seen: &HashSet<u64>) -> Result<(), Failure> {
         let mut after = i64::MIN;
         loop {
             let rows = self.ledger.slice(self.shared.table.id, after, SLICE_ROWS)?;
             let Some((last, ..)) = rows.last() else { return Ok(()) };
             after = last.0;
+            let room = SUSPECTS_MAX.saturating_sub(self.suspects.len());
             let unseen = rows.into_iter().filter(|(_, key, row)| row.life.exists() && !seen.contains(&print(key)));
-            suspects.extend(unseen.map(|(_, key, _)| key).take(SUSPECTS_MAX.saturating_sub(suspects.len())));
+            self.suspects.extend(unseen.map(|(_, key, _)| (key, Difference::default())).take(room));
         }
     }
 
     /// What differs in the same way when capture has passed the moment of looking is reported: rows change while they are read.
-    async fn look_again(&mut self, suspects: Vec<Key>) -> Result<(), Failure> {
-        let mut suspects: Vec<(Key, Difference)> = suspects.into_iter().map(|key| (key, Difference::default())).collect();
-        for look in 0..LOOKS_MAX {
-            if suspects.is_empty() {
-                break;
-            }
-            if look > 0 {
-                self.let_capture_pass().await?;
-            }
-            let mut still = Vec::new();
-            for some in suspects.chunks(KEYS_AT_ONCE) {
-                let keys: Vec<Key> = some.iter().map(|(key, _)| key.clone()).collect();
-                let rows: HashMap<Key, Image> = self.reader.rows(&self.table, &keys).await?.into_iter().collect();
-                for (key, earlier) in some {
-                    match self.judge(key, rows.get(key))? {
-                        Verdict::Same => {}
-                        Verdict::Open if look + 1 == LOOKS_MAX => self.found.open += 1,
-                        Verdict::Open => still.push((key.clone(), Difference::default())),
-                        Verdict::Differs(now) => match now.also_in(earlier) {
-                            Some(what) => self.note(key, what),
-                            // It is changing all the time.
-                            None if look + 1 == LOOKS_MAX => self.found.open += 1,
-                            None => still.push((key.clone(), now)),
-                        },
-                    }
+    async fn look_again(&mut self, reader: &mut dyn ChunkReader, last: bool) -> Result<(), Failure> {
+        let suspects = std::mem::take(&mut self.suspects);
+        for some in suspects.chunks(KEYS_AT_ONCE) {
+            let keys: Vec<Key> = some.iter().map(|(key, _)| key.clone()).collect();
+            let rows: HashMap<Key, Image> = reader.rows(&self.table, &keys).await?.into_iter().collect();
+            for (key, earlier) in some {
+                match self.judge(key, rows.get(key))? {
+                    Verdict::Same => {}
+                    // It is on its way, or is changing all the time.
+                    Verdict::Open if last => self.found.open += 1,
+                    Verdict::Open => self.suspects.push((key.clone(), Difference::default())),
+                    Verdict::Differs(now) => match now.also_in(earlier) {
+                        Some(what) => self.note(key, what),
+                        None if last => self.found.open += 1,
+                        None => self.suspects.push((key.clone(), now)),
+                    },
                 }
             }
-            suspects = still;
         }
         Ok(())
-    }
-
-    /// Waits until the daemon has captured what the site had when this was called: watermarks are numbered by the time.
-    async fn let_capture_pass(&self) -> Result<(), Failure> {
-        let (now_us, deadline) = (now_us(), Instant::now() + PASS_MAX);
-        loop {
-            tokio::time::sleep(AGAIN_AFTER).await;
-            if !self.is_followed
-                || self.ledger.marked_now(self.subject.id)?.is_some_and(|marker| marker.0 > now_us)
-                || Instant::now() > deadline
-            {
-                return Ok(());
-            }
-        }
     }
 
     fn note(&mut self, key: &Key, what: String) {
