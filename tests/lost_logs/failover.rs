@@ -27,11 +27,7 @@ fn takes_over(kind: Kind, engine: Engine, options: &[&str], follow: &str, promot
     roster.sql(SUBJECT, "UPDATE person SET name = 'last of the old one' WHERE uid = 1");
     roster.settle();
     let database = roster.sites[SUBJECT].database().to_owned();
-    let position = |server: &Server| server.rows(&database, "SELECT max(id) FROM rosterd_marker").remove(0).remove(0);
-    roster.wait("the replica to have everything", || {
-        let (here, there) = (position(&primary), position(&replica));
-        (here != there).then(|| format!("it has {there:?} of {here:?}"))
-    });
+    wait_has_everything(&roster, &primary, &replica);
     primary.kill();
     replica.sql("mysql", promote);
     replica.sql(&database, "INSERT INTO person VALUES (1001, 'first of the new one', 'f@x')");
@@ -59,11 +55,7 @@ fn a_postgres_standby_takes_over() {
     roster.sql(SUBJECT, "UPDATE person SET name = 'last of the old one' WHERE uid = 1");
     roster.settle();
     let database = roster.sites[SUBJECT].database().to_owned();
-    let position = |server: &Server| server.rows(&database, "SELECT max(id) FROM rosterd_marker").remove(0).remove(0);
-    roster.wait("the standby to have everything", || {
-        let (here, there) = (position(&primary), position(&standby));
-        (here != there).then(|| format!("it has {there:?} of {here:?}"))
-    });
+    wait_has_everything(&roster, &primary, &standby);
     primary.kill();
     standby.sql("postgres", "SELECT pg_promote()");
     standby.sql(&database, "INSERT INTO person VALUES (1001, 'first of the new one', 'f@x')");
@@ -78,6 +70,16 @@ fn a_postgres_standby_takes_over() {
     expect(&roster, 3, None);
     expect(&roster, 1001, Some("first of the new one f@x"));
     roster.stop();
+}
+
+#[track_caller]
+fn wait_has_everything(roster: &Roster, primary: &Server, other: &Server) {
+    let database = roster.sites[SUBJECT].database();
+    let position = |server: &Server| server.rows(database, "SELECT max(id) FROM rosterd_marker").remove(0).remove(0);
+    roster.wait("the other server to have everything", || {
+        let (here, there) = (position(primary), position(other));
+        (here != there).then(|| format!("it has {there:?} of {here:?}"))
+    });
 }
 
 fn at(server: &Server, database: &str) -> roster::Place {
