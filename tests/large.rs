@@ -25,7 +25,7 @@ const ROW_KIB_MAX: u64 = 1;
 
 const VALUE_BYTES: usize = 64 << 20;
 /// The value is held by the reader, the merge, the ledger's page and the writer, as bytes and as the engine's text of it.
-const VALUE_TIMES_MAX: u64 = 16;
+const VALUE_TIMES_MAX: u64 = 24;
 
 /// The highest resident memory of the daemon so far, in MiB.
 #[track_caller]
