@@ -8,6 +8,7 @@ mod decide;
 mod identity;
 mod listen;
 mod operate;
+mod probes;
 mod readers;
 mod rekey;
 mod session;
@@ -16,6 +17,7 @@ pub mod verify;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::apply::lane::Repeats;
 use crate::capture::follow::now_us;
 use crate::capture::health::{Health, State};
+use crate::capture::lock;
 use crate::capture::reconcile::Repairs;
 use crate::config::{Config, Endpoint, SiteConfig};
 use crate::ledger::{self, FuseLimits, Handle, Ledger, Mode, Shared};
@@ -98,16 +101,16 @@ impl Member {
 
     /// Has its tables compared with the ledger, in a new session, whichever database it is by now.
     pub(crate) fn ask_reconcile(&self, mode: Mode) {
-        *self.wanted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(mode);
+        *lock(&self.wanted) = Some(mode);
         self.again();
     }
 
     fn wanted(&self) -> Option<Mode> {
-        *self.wanted.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *lock(&self.wanted)
     }
 
     fn satisfied(&self) {
-        *self.wanted.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+        *lock(&self.wanted) = None;
     }
 }
 
@@ -127,7 +130,7 @@ pub struct Daemon {
     progressed: Arc<Notify>,
     stopping: watch::Sender<bool>,
     /// The ledger has turned out to be an old copy: nothing is read or written by it.
-    outdated: watch::Sender<bool>,
+    outdated: AtomicBool,
     reloads: mpsc::Sender<Reload>,
     reloads_asked: Mutex<Option<mpsc::Receiver<Reload>>>,
     /// What the last verification has found.
@@ -174,7 +177,7 @@ impl Daemon {
             owed: Arc::new(Notify::new()),
             progressed: Arc::new(Notify::new()),
             stopping: watch::Sender::new(false),
-            outdated: watch::Sender::new(false),
+            outdated: AtomicBool::new(false),
             reloads: reloads.0,
             reloads_asked: Mutex::new(Some(reloads.1)),
             verified: Mutex::default(),
@@ -210,7 +213,7 @@ impl Daemon {
 
     /// What is asked by `rosterd site add`: for whoever runs the daemon, once.
     pub fn reloads(&self) -> Option<mpsc::Receiver<Reload>> {
-        self.reloads_asked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        lock(&self.reloads_asked).take()
     }
 
     /// Lets each site finish the batch in hand, and ends [`Daemon::run`].
@@ -259,7 +262,7 @@ impl Daemon {
             let Some(failure) = failure else { continue };
             let stopped = failure.is_final();
             let state = if stopped { State::Stopped } else { State::Retrying };
-            member.health.failed(state, &failure, now_us());
+            member.health.failed(state, failure.cause(), &failure, now_us());
             let delay = if stopped { Duration::from_secs(60) } else { delays.next().unwrap_or(Duration::from_secs(30)) };
             tracing::warn!(site = member.config.name, error = %failure, retry_ms = delay.as_millis() as u64, "the site's session ended");
             tokio::select! {
@@ -357,6 +360,13 @@ pub fn begin_rebuild(state_dir: &Path) -> Result<Option<PathBuf>, Failure> {
 /// Whether no daemon works on the state directory.
 pub fn is_free(state_dir: &Path) -> bool {
     std::fs::File::open(state_dir.join("lock")).map_or(true, |lock| lock.try_lock().is_ok())
+}
+
+/// The ledger as its file has it now, for reading: of a stopped daemon, or beside a running one.
+pub fn stored_ledger(config: &Config) -> ledger::Result<Ledger> {
+    let mut ledger = Ledger::open_read_only(&config.daemon.state_dir.join(LEDGER_FILE))?;
+    ledger.bind_registered(&config.tables)?;
+    Ok(ledger)
 }
 
 /// Makes the state directory where it is missing, and takes it for as long as the file is kept.

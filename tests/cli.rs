@@ -32,7 +32,7 @@ fn check_proves_a_configuration_and_run_refuses_what_it_finds() {
     let bad = roster.run(&["check", "--json"]);
     assert_eq!(bad.code, 1, "{bad:?}");
     let report = bad.json();
-    assert_eq!(report["format"], 1);
+    assert_eq!(report["version"], 1);
     let nj = report["sites"][1]["findings"].as_array().unwrap();
     let has = |level: &str, subject: &str, text: &str| {
         let matches = |line: &serde_json::Value| {
@@ -75,7 +75,7 @@ fn a_daemon_from_start_to_stop() {
     roster.sql("hub", "INSERT INTO users (uid, name, pass, mail) VALUES (42, 'ann', 'hash-of-ann', 'ann@example.net')");
     let mut daemon = roster.start();
     let status = daemon.settled();
-    assert_eq!((&status["format"], &status["running"]), (&1.into(), &true.into()), "{status:#}");
+    assert_eq!((&status["version"], &status["running"]), (&1.into(), &true.into()), "{status:#}");
     assert!(status["sites"][0]["address"].as_str().unwrap().starts_with("SQLite at "), "{status:#}");
     assert_eq!(roster.text("pa", "SELECT mail FROM users WHERE uid = 42"), "ann@example.net");
 

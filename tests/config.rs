@@ -194,6 +194,8 @@ fn the_daemon_is_checked() {
     for (line, words) in [
         ("listen = \"localhost:9477\"", ["not an address", "127.0.0.1:9477"]),
         ("batch_rows_max = 0", ["batch_rows_max is 0", "from 1 to"]),
+        ("heartbeat = \"5m\"", ["heartbeat is `5m`", "from \"1s\" to \"10s\""]),
+        ("heartbeat = 10", ["string", "rosterd.toml:2"]),
         ("conflict_days = -3", ["conflict_days is -3", "from 1 to"]),
         ("copy_rows_per_second_max = 0", ["copy_rows_per_second_max is 0", "no limit"]),
         ("state_dir = 5", ["string", "rosterd.toml:2"]),

@@ -15,8 +15,7 @@ use std::time::Duration;
 use load::Load;
 use proxy::Proxy;
 use roster::Engine::{self, *};
-use roster::{ColumnKind, Place, Roster, Site, Table};
-use servers::{Kind, Server};
+use roster::{ColumnKind, Roster, Table};
 
 /// People who were there before, for a first copy that is still under way when the trouble begins.
 const PERSON: Table = Table::new(
@@ -107,29 +106,18 @@ fn the_daemon_is_restarted_under_load() {
     roster.stop();
 }
 
-/// Servers of the test's own, so that it can kill them.
-fn own_servers(kinds: &[(Engine, Kind)]) -> (Vec<Server>, Roster) {
-    let folder = tempfile::Builder::new().prefix("rosterd-roster-").tempdir().expect("a temporary folder");
-    let servers: Vec<Server> = kinds.iter().map(|(_, kind)| Server::start(*kind)).collect();
-    let names = roster::names(kinds.len() + 1);
-    let placed = kinds.iter().zip(&servers).zip(&names);
-    let mut sites: Vec<Site> = placed.map(|(((engine, _), server), name)| Site::on(server, *engine, name)).collect();
-    sites.push(Site::create(Sqlite, &names[kinds.len()], folder.path()));
-    (servers, Roster::of(sites, folder))
-}
-
 #[test]
 fn mariadb_and_postgres_servers_are_killed_under_load() {
-    servers_killed(&[(MariaDb118, Kind::MariaDb118), (Postgres18, Kind::Postgres18)]);
+    servers_killed(&[MariaDb118, Postgres18, Sqlite]);
 }
 
 #[test]
 fn postgres_and_mysql_servers_are_killed_under_load() {
-    servers_killed(&[(Postgres15, Kind::Postgres15), (MySql97, Kind::MySql97)]);
+    servers_killed(&[Postgres15, MySql97, Sqlite]);
 }
 
-fn servers_killed(kinds: &[(Engine, Kind)]) {
-    let (mut servers, mut roster) = own_servers(kinds);
+fn servers_killed(engines: &[Engine]) {
+    let (mut servers, mut roster) = Roster::on_own_servers(engines, |_| &[]);
     loaded(&mut roster);
     roster.start();
     let load = Load::start(&roster, 1);
@@ -146,18 +134,10 @@ fn servers_killed(kinds: &[(Engine, Kind)]) {
     roster.stop();
 }
 
-/// The daemon goes through the proxy; the applications don't.
-fn behind_proxy(site: &mut Site) -> Proxy {
-    let Place::Server { port, .. } = site.place else { panic!("{} has no server", site.name) };
-    let proxy = Proxy::to(port);
-    site.url = Some(site.url().replace(&format!(":{port}/"), &format!(":{}/", proxy.port())));
-    proxy
-}
-
 #[test]
 fn connections_break_under_load() {
     let mut roster = Roster::new(&[MariaDb1011, Postgres15, MySql97, Sqlite]);
-    let proxies: Vec<Proxy> = roster.sites[..3].iter_mut().map(behind_proxy).collect();
+    let proxies: Vec<Proxy> = roster.sites[..3].iter_mut().map(Proxy::before).collect();
     loaded(&mut roster);
     roster.start();
     let load = Load::start(&roster, 1);

@@ -39,6 +39,7 @@ fn daemon() -> Daemon {
     Daemon {
         state_dir: "/nonexistent".into(),
         listen: None,
+        heartbeat: None,
         copy_rows_per_second_max: None,
         verify_every: None,
         verify_rows_per_second_max: None,
@@ -531,7 +532,7 @@ async fn a_batch_of_unknown_outcome_is_settled(kind: Kind) {
     f.sql("INSERT INTO users VALUES (1, 'ann')");
     client.batch_execute("BEGIN; UPDATE users SET mail = 'x'").await.unwrap();
     let rows = vec![f.row("users", WriteKind::Columns, 1, vec![(2, text("y"))])];
-    assert_eq!(writer.apply(&batch(4, rows.clone())).await.unwrap_err().cause, Cause::Busy);
+    assert_eq!(writer.apply(&batch(4, rows.clone())).await.unwrap(), Outcome::Rejected(vec![(0, Rejection::Locked)]));
     client.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(writer.apply(&batch(4, rows)).await.unwrap(), Outcome::Committed { failed: vec![] });
 

@@ -13,7 +13,7 @@ use crate::capture::health::Health;
 use crate::capture::lock;
 use crate::capture::reconcile::Failure;
 use crate::ledger::{self, Handle};
-use crate::sites::{Cause, Error, Lane, Outcome, Statement, Writer};
+use crate::sites::{Cause, Error, Lane, Outcome, Statement, Writer, ping};
 
 /// How soon a row that the site refused for what may pass is tried again.
 const RETRY: Duration = Duration::from_millis(20);
@@ -37,48 +37,66 @@ pub struct LaneWorker {
 
 impl LaneWorker {
     /// Applies what is owed until the connection fails, or until it is to close. A batch without an answer stays under way: see [`recover`].
+    /// While one batch is written, the answer to the one before is noted and the next is made: the site waits for neither.
     pub async fn run(&self, writer: &mut dyn Writer) -> Result<(), Failure> {
         let retry = Arc::new(Mutex::new(Retry::default()));
-        let mut next: Option<Job> = None;
+        let (mut answered, mut next) = (None, None);
         let mut close = self.close.clone();
         loop {
-            if *close.borrow() {
-                return Ok(());
-            }
             let owed = self.owed.notified();
             tokio::pin!(owed);
             owed.as_mut().enable();
-            let job = match next.take() {
-                Some(job) => Some(job),
-                None => self.take(&retry).await?,
-            };
-            let Some(job) = job else {
-                let waiting = !lock(&retry).is_empty();
-                let idle = tokio::select! {
-                    _ = close.wait_for(|close| *close) => return Ok(()),
-                    idle = tokio::time::timeout(if waiting { RETRY } else { PING }, owed) => idle.is_err(),
-                };
-                if idle && !waiting {
-                    writer.ping().await?;
-                }
+            let job: Option<Job> = next.take();
+            if let Some(job) = job {
+                let (outcome, following) = tokio::join!(self.write(writer, &job), self.turn(&retry, answered.take()));
+                next = following?;
+                answered = Some(self.note(job, outcome?));
                 continue;
+            }
+            if answered.is_none() && *close.borrow() {
+                return Ok(());
+            }
+            next = self.turn(&retry, answered.take()).await?;
+            if next.is_some() {
+                continue;
+            }
+            let waiting = !lock(&retry).is_empty();
+            let idle = tokio::select! {
+                _ = close.wait_for(|close| *close) => return Ok(()),
+                idle = tokio::time::timeout(if waiting { RETRY } else { PING }, owed) => idle.is_err(),
             };
-            let (outcome, following) = tokio::join!(self.write(writer, &job), self.take(&retry));
-            next = following?;
-            self.settle(&retry, job, outcome?).await?;
+            if idle && !waiting {
+                ping(writer, &self.target.name).await?;
+            }
         }
     }
 
-    async fn take(&self, retry: &Arc<Mutex<Retry>>) -> Result<Option<Job>, Failure> {
+    /// Notes in the ledger what came of a batch, if one was answered, and takes the next unless it is time to close.
+    async fn turn(&self, retry: &Arc<Mutex<Retry>>, answered: Option<Answered>) -> Result<Option<Job>, Failure> {
         let (target, lane, limits, retry) = (self.target.clone(), self.lane, self.limits, retry.clone());
+        let (settles, refused) = (answered.is_some(), answered.as_ref().is_some_and(Answered::is_refused));
+        let close = *self.close.borrow();
         let job = self.ledger.call_soon(move |ledger| {
             let mut retry = lock(&retry);
+            if let Some(Answered { job, outcome }) = &answered {
+                settle(ledger, &target, &mut retry, job, outcome.as_ref(), now_us())?;
+            }
+            if close {
+                return Ok(None);
+            }
             retry.requeue(ledger, &target, now_us())?;
-            take(ledger, &target, lane, &limits, &retry, now_us())
+            take(ledger, &target, lane, &limits, &mut retry, now_us())
         });
         let job = job.await?;
+        if settles {
+            crate::crash_point!("batch.settled", self.target.name);
+        }
         if job.is_some() {
             crate::crash_point!("batch.taken", self.target.name);
+        }
+        if refused {
+            // The other lane may wait for a row of this batch; a committed one wakes it when the log shows it.
+            self.owed.notify_waiters();
         }
         Ok(job)
     }
@@ -98,9 +116,10 @@ impl LaneWorker {
         Ok(None)
     }
 
-    async fn settle(&self, retry: &Arc<Mutex<Retry>>, job: Job, outcome: Option<Outcome>) -> Result<(), Failure> {
+    /// Tells those who wait, and the log, how a batch went.
+    fn note(&self, job: Job, outcome: Option<Outcome>) -> Answered {
         if let Some(Outcome::Committed { failed }) = &outcome {
-            self.health.applied(&job.committed_us, now_us());
+            self.health.applied(&job.sources, now_us());
             self.health.statements_failed(failed, now_us());
             for (_, reason) in failed {
                 tracing::warn!(site = self.target.name, reason, "an after-apply statement failed; the rows are in place");
@@ -110,16 +129,19 @@ impl LaneWorker {
         if matches!(outcome, Some(Outcome::Rejected(_))) {
             crate::crash_point!("batch.refused", self.target.name);
         }
-        let (target, retry) = (self.target.clone(), retry.clone());
-        let committed = matches!(outcome, Some(Outcome::Committed { .. }));
-        let settled = self.ledger.call_soon(move |ledger| settle(ledger, &target, &mut lock(&retry), &job, outcome.as_ref(), now_us()));
-        settled.await?;
-        crate::crash_point!("batch.settled", self.target.name);
-        if !committed {
-            // The other lane may wait for a row of this batch; a committed one wakes it when the log shows it.
-            self.owed.notify_waiters();
-        }
-        Ok(())
+        Answered { job, outcome }
+    }
+}
+
+/// A batch that the site has answered; None: it was busy every time, and nothing was done.
+struct Answered {
+    job: Job,
+    outcome: Option<Outcome>,
+}
+
+impl Answered {
+    fn is_refused(&self) -> bool {
+        !matches!(self.outcome, Some(Outcome::Committed { .. }))
     }
 }
 

@@ -6,6 +6,7 @@
 mod after_apply;
 mod aside;
 pub mod lane;
+mod locked;
 mod settle;
 mod take;
 
@@ -16,6 +17,7 @@ pub use after_apply::{Template, TemplatePiece};
 pub use settle::{Retry, settle};
 pub use take::{Limits, take};
 
+use crate::capture::lag::Applied;
 use crate::ledger::RowId;
 use crate::model::{MarkerId, SentRow, SiteId, SiteTable, TableId};
 use crate::sites::Batch;
@@ -40,8 +42,10 @@ pub struct Job {
     /// For each of the batch's first writes, which only move a value of a unique key out of the way, the place of its row in
     /// `rows`. The writes of `rows` themselves follow.
     pub aside: Vec<usize>,
-    /// Commit time at its source of the latest value of each row, microseconds since 1970; 0: not known.
-    pub committed_us: Vec<i64>,
+    /// Its first rows are those that waited for a lock and have their turn.
+    pub tries_locked: bool,
+    /// For each row where and when its latest value was written. When is not known of deletes and of what a scan has read.
+    pub sources: Vec<Applied>,
 }
 
 impl Job {

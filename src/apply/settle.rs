@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::locked::Locked;
 use super::{Job, Target};
 use crate::ledger::{Ledger, QuarantineKind, Result, RowId};
 use crate::model::TableId;
@@ -15,6 +16,7 @@ pub struct Retry {
     rows: HashMap<RowId, Waiting>,
     /// Tables whose next batch moves values of unique keys aside before it gives them to other rows.
     pub(super) aside: HashSet<TableId>,
+    pub(super) locked: Locked,
 }
 
 struct Waiting {
@@ -39,11 +41,11 @@ const WAIT_US: std::ops::RangeInclusive<i64> = 10_000..=1_000_000;
 impl Retry {
     /// Nothing waits for its next try.
     pub fn is_empty(&self) -> bool {
-        !self.rows.values().any(|row| row.waits)
+        !self.rows.values().any(|row| row.waits) && self.locked.is_empty()
     }
 
     pub(super) fn waits(&self, id: RowId) -> bool {
-        self.rows.get(&id).is_some_and(|row| row.waits)
+        self.locked.waits(id) || self.rows.get(&id).is_some_and(|row| row.waits)
     }
 
     /// The row has been refused for its value of a unique key, and has been tried again for no other reason since.
@@ -90,10 +92,13 @@ pub(super) const RENAME: &str = "give one of the two another one at its site, an
 
 /// The batch has an answer. None: it has not been carried out, for a reason that has nothing to do with its rows.
 pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job, outcome: Option<&Outcome>, now_us: i64) -> Result<()> {
+    if job.tries_locked {
+        retry.locked.tried(now_us);
+    }
     let rejected: &[(usize, Rejection)] = match outcome {
         Some(Outcome::Committed { .. }) => {
+            retry.locked.let_go(job.rows.iter().map(|(_, sent)| sent.table), job.tries_locked);
             ledger.committed(target.site, job.marker);
-            ledger.forgotten(target.site, &job.batch.forget)?;
             if !retry.rows.is_empty() {
                 for (done, _) in &job.rows {
                     retry.rows.remove(done);
@@ -107,8 +112,8 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
     };
     let returned = ledger.returned(target.site, job.marker);
     ledger.bury_waiting(&returned)?;
-    ledger.forget_later(target.site, &job.batch.forget);
     let rejected: Vec<(usize, &Rejection)> = rejected.iter().map(|(at, rejection)| (job.row_of(*at), rejection)).collect();
+    meet_locks(target, retry, job, &rejected, now_us);
     for (at, rejection) in &rejected {
         if let Some((id, _)) = job.rows.get(*at) {
             refuse(ledger, target, retry, job, *at, *id, rejection, now_us)?;
@@ -120,6 +125,23 @@ pub fn settle(ledger: &mut Ledger, target: &Target, retry: &mut Retry, job: &Job
         }
     }
     Ok(())
+}
+
+/// Notes in which tables the batch has met a lock, and tells of one that lasts.
+fn meet_locks(target: &Target, retry: &mut Retry, job: &Job, rejected: &[(usize, &Rejection)], now_us: i64) {
+    let locked = rejected.iter().filter(|(_, rejection)| matches!(rejection, Rejection::Locked));
+    let tables: HashSet<TableId> = locked.filter_map(|(at, _)| Some(job.rows.get(*at)?.1.table)).collect();
+    for id in tables {
+        if retry.locked.met(id, now_us) {
+            let table = target.tables.get(&id).map_or("", |t| t.table.name.as_str());
+            tracing::warn!(
+                site = target.name,
+                table,
+                "an application has kept rows of this table locked for 10 s and more: what they are owed waits and is tried again, other \
+                 rows go on; end that transaction if it was forgotten"
+            );
+        }
+    }
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -139,6 +161,10 @@ fn refuse(
         ledger.let_rivals_go_on(target.site, sent.table)?;
     }
     let (kind, reason) = match rejection {
+        Rejection::Locked => {
+            retry.locked.put_aside(id);
+            return Ok(());
+        }
         Rejection::Elsewise if retry.again((id, sent.table), QuarantineKind::Data, now_us, ELSEWISE_US_MAX) => return Ok(()),
         Rejection::Elsewise => {
             (QuarantineKind::Data, "the site's row is not what its log said: perhaps it has one under this key that it does not share; else compare it with `rosterd reconcile`".to_owned())

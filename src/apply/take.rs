@@ -1,10 +1,11 @@
 //! Making a batch: the rows owed longest, closed over the source transactions that they took part in.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use super::aside::aside;
 use super::settle::RENAME;
 use super::{Job, Retry, Target};
+use crate::capture::lag::Applied;
 use crate::ledger::{Lane as Queue, Ledger, QuarantineKind, Result, RowId, Shared, claim};
 use crate::model::{Key, Payload, Refusal, SharedUnique, SiteId, SiteTable, Value, WriteKind};
 use crate::mutation;
@@ -49,17 +50,19 @@ fn owed_in(row: &Row, site: SiteId) -> Vec<u64> {
 }
 
 /// Takes the next batch for a site out of the ledger's queues; None when nothing can be written there now.
-pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, retry: &Retry, now_us: i64) -> Result<Option<Job>> {
+pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, retry: &mut Retry, now_us: i64) -> Result<Option<Job>> {
     let mut picked: Vec<Picked> = Vec::new();
     let mut met: HashSet<RowId> = HashSet::new();
-    let (mut bytes, mut companions) = (0, VecDeque::new());
+    // Rows that have met a lock have batches to themselves, so that no others wait with them.
+    let (mut bytes, mut companions) = (0, retry.locked.next(limits.rows_max, now_us));
+    let tries_locked = !companions.is_empty();
     let (mut closed, mut waiting) = (HashSet::new(), HashSet::new());
     loop {
         let full = picked.len() >= limits.rows_max || bytes >= limits.bytes_max;
         let id = match companions.pop_front() {
             Some(id) if picked.len() < limits.closure_rows_max => id,
             Some(_) => continue,
-            None if full => break,
+            None if full || (tries_locked && !picked.is_empty()) => break,
             None => match next(ledger, target, lane, limits) {
                 Some(id) => id,
                 None => break,
@@ -68,7 +71,14 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, r
         if !met.insert(id) {
             continue;
         }
+        if tries_locked {
+            retry.locked.take(id);
+        }
         match pick(ledger, target, retry, id, now_us)? {
+            Pick::Taken(row) if !tries_locked && retry.locked.is_shut(row.rows.table.table.id) => {
+                retry.locked.put_aside(id);
+                waiting.extend(row.transactions);
+            }
             Pick::Taken(row) => {
                 bytes += row.rows.columns.iter().map(|(_, value)| value.weight()).sum::<usize>();
                 for transaction in row.transactions.iter().filter(|transaction| closed.insert(**transaction)) {
@@ -90,7 +100,10 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, r
         return Ok(None);
     }
     picked.sort_by_key(|picked| picked.since);
-    job(ledger, target, picked, limits, retry).map(Some)
+    if tries_locked {
+        retry.locked.trying();
+    }
+    job(ledger, target, picked, limits, retry, tries_locked).map(Some)
 }
 
 /// Leaves out rows of source transactions with a row that another batch has in hand: they go when that has been answered.
@@ -224,11 +237,11 @@ fn row_write(table: &std::sync::Arc<SiteTable>, key: &Key, row: &Row, write: &Wr
     Ok(RowWrite { table: table.clone(), kind: write.kind, key: key.clone(), columns })
 }
 
-fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limits, retry: &Retry) -> Result<Job> {
+fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limits, retry: &Retry, tries_locked: bool) -> Result<Job> {
     let marker = ledger.next_marker()?;
     let mut statements: Vec<Statement> = Vec::new();
     let mut seen = HashSet::new();
-    let (mut rows, mut writes, mut committed_us) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut writes, mut sources) = (Vec::new(), Vec::new(), Vec::new());
     for Picked { id, row, write, key, rows: row_write, .. } in picked {
         let shared_table = row_write.table.table.clone();
         if let Some(at_site) = target.tables.get(&shared_table.id) {
@@ -240,17 +253,26 @@ fn job(ledger: &mut Ledger, target: &Target, picked: Vec<Picked>, limits: &Limit
                 }
             }
         }
-        let latest = write.columns.iter().filter_map(|(c, _)| row.registers[*c].as_ref()).map(|r| r.at_us).max();
-        committed_us.push(if write.kind == WriteKind::Delete { 0 } else { latest.unwrap_or(0) });
+        sources.push(source(target.site, &row, &write, shared_table.urgent));
         rows.push((id, sent_row(&row, &write, shared_table.id, &key)));
         writes.push(row_write);
     }
     let payload = Payload { ledger: ledger.id, rows: rows.iter().map(|(_, sent)| sent.clone()).collect() }.encode();
     let forget = ledger.take_heard(target.site, limits.forget_max);
-    ledger.send(target.site, marker, rows.clone());
+    ledger.send(target.site, marker, rows.clone(), forget.clone());
     let moves =
         !retry.aside.is_empty() && !mutation::without("aside") && writes.iter().any(|write| retry.aside.contains(&write.table.table.id));
     let (aside, mut first) = if moves { aside(&writes, marker) } else { Default::default() };
     first.extend(writes);
-    Ok(Job { marker, rows, batch: Batch { marker, payload, forget, rows: first, statements }, aside, committed_us })
+    Ok(Job { marker, rows, batch: Batch { marker, payload, forget, rows: first, statements }, aside, tries_locked, sources })
+}
+
+/// Where and when the latest of the written values was committed.
+fn source(site: SiteId, row: &Row, write: &Write, urgent: bool) -> Applied {
+    let latest = write.columns.iter().filter_map(|(c, _)| row.registers[*c].as_ref()).max_by_key(|register| register.at_us);
+    let scanned = row.held(site).is_some_and(|held| held.bulk);
+    match latest.filter(|_| write.kind != WriteKind::Delete && !scanned) {
+        Some(register) => Applied { source: register.dot.site, committed_us: register.at_us, urgent },
+        None => Applied { source: site, committed_us: 0, urgent },
+    }
 }

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 
 use super::intake::{Report, record, stop_site};
 use super::net::overlaid;
+use super::watch::Watch;
 use super::{clash, fuse};
-use crate::ledger::{Freshness, Ledger, Mode, Phase, Result};
+use crate::ledger::{Freshness, Ledger, Mode, Phase, Result, RowId};
 use crate::model::{Cell, Dot, Image, Key, MarkerId, SiteId, TableId};
 use crate::mutation;
-use crate::resolve::{self, Known, Observed};
+use crate::resolve::{self, Known, Observed, Row};
 
 /// A chunk between its watermarks.
 pub struct Chunk {
@@ -62,18 +63,19 @@ impl Chunk {
     }
 }
 
-/// Opens the next chunk of a table that is being scanned; None when it is not.
-pub fn open(ledger: &mut Ledger, site: SiteId, table: TableId, now_us: i64) -> Result<Option<Chunk>> {
+/// Opens the next chunk of a table that is being scanned; None when it is not. `after`: the last row of the chunk before, for when the
+/// log has not come to that one's end yet. Where it has, or that chunk was given up, the ledger says how far the table was read.
+pub fn open(ledger: &mut Ledger, watch: &Watch, site: SiteId, table: TableId, after: Option<Key>, now_us: i64) -> Result<Option<Chunk>> {
     let mut progress = ledger.progress(site, table);
-    match progress.phase {
+    let after = match progress.phase {
         Phase::Waiting => {
             progress.phase = Phase::Scanning;
             progress.started_us = Some(now_us);
+            None
         }
-        Phase::Scanning => {}
+        Phase::Scanning => after.filter(|_| watch.has_chunk()).or_else(|| progress.cursor.clone()),
         Phase::Counting | Phase::Sweeping | Phase::Tidying | Phase::Done => return Ok(None),
-    }
-    let after = progress.cursor.clone();
+    };
     ledger.set_progress(site, table, progress)?;
     let (low, high) = (ledger.next_marker()?, ledger.next_marker()?);
     Ok(Some(Chunk { table, low, high, after, only: None, collecting: false, read: None, touched: HashMap::new() }))
@@ -137,13 +139,13 @@ pub(super) fn close(ledger: &mut Ledger, site: SiteId, chunk: Chunk, at_us: i64,
             Some(Some(later)) => Some(overlaid(image, later)),
         };
         if let Some(content) = content {
-            found(ledger, site, chunk.table, &key, Some(content), progress.mode, at_us, now_us, report)?;
+            found(ledger, site, chunk.table, &key, content, progress.mode, at_us, now_us, report)?;
         }
     }
     for (key, image) in touched {
         let view = ledger.shared(chunk.table).map(|shared| shared.roster.site(site));
         if let Some(content) = image.filter(|image| view.is_some_and(|view| view.is_whole(image))) {
-            found(ledger, site, chunk.table, &key, Some(content), progress.mode, at_us, now_us, report)?;
+            found(ledger, site, chunk.table, &key, content, progress.mode, at_us, now_us, report)?;
         }
     }
     progress.rows_read += count;
@@ -167,18 +169,15 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
         Phase::Tidying => return tidy(ledger, site, table, rows_max, now_us),
         Phase::Waiting | Phase::Scanning | Phase::Done => return Ok(false),
     }
-    let rows = ledger.slice(table, progress.swept, rows_max)?;
-    let more = rows.len() == rows_max;
-    for (id, key, row) in rows {
-        progress.swept = id.0;
+    let slice = ledger.slice(table, progress.swept, rows_max)?;
+    for (id, key, row) in slice.rows {
         let Some(shared) = ledger.shared(table) else { break };
         if !row.is_seen(shared.roster.site(site)) && !mutation::without("sweep") && (row.life.exists() || row.held(site).is_some()) {
-            found(ledger, site, table, &key, None, progress.mode, now_us, now_us, report)?;
+            lacking(ledger, site, table, &key, id, row, progress.mode, now_us, report)?;
         }
     }
-    if !more {
-        (progress.phase, progress.swept) = (Phase::Tidying, 0);
-    }
+    let more = slice.last.is_some();
+    (progress.phase, progress.swept) = slice.last.map_or((Phase::Tidying, 0), |last| (Phase::Sweeping, last));
     ledger.set_progress(site, table, progress)?;
     let claims = if more { ledger.take_new_claims() } else { ledger.shared_claims(table)? };
     clash::settle(ledger, &claims, now_us, report)?;
@@ -189,15 +188,15 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
 /// Counts what the sweep would take as deleted, and asks the fuse.
 fn count(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now_us: i64, report: &mut Report) -> Result<bool> {
     let mut progress = ledger.progress(site, table);
-    let rows = ledger.slice(table, progress.swept, rows_max)?;
-    let more = rows.len() == rows_max;
-    for (id, _, row) in rows {
-        progress.swept = id.0;
+    let slice = ledger.slice(table, progress.swept, rows_max)?;
+    for (_, _, row) in slice.rows {
         let Some(shared) = ledger.shared(table) else { break };
         let missing = !row.is_seen(shared.roster.site(site)) && row.life.exists() && row.life_at(site).exists();
         progress.missing += u64::from(missing);
     }
-    if !more {
+    if let Some(last) = slice.last {
+        progress.swept = last;
+    } else {
         if let Some(why) = fuse::scanned(ledger, table, &progress, progress.missing, now_us)? {
             stop_site(ledger, site, &why, report)?;
             return Ok(false);
@@ -221,46 +220,59 @@ fn tidy(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize, now_
     Ok(last.is_some())
 }
 
+/// A shared row of the ledger that is not at the site.
+#[allow(clippy::too_many_arguments)]
+fn lacking(
+    ledger: &mut Ledger,
+    site: SiteId,
+    table: TableId,
+    key: &Key,
+    id: RowId,
+    mut row: Row,
+    mode: Mode,
+    now_us: i64,
+    report: &mut Report,
+) -> Result<()> {
+    super::intake::let_in(ledger, site, Some(id))?;
+    let dot = Dot { site, counter: ledger.next_counter(site) };
+    let Some(shared) = ledger.shared(table) else { return Ok(()) };
+    if mode == Mode::PutBack && !mutation::without("put_back") {
+        resolve::put_back(&mut row, &shared.roster, site);
+        return record(ledger, site, table, key, Some(id), row, Observed::default(), Freshness::BULK, now_us, report);
+    }
+    let at_us = if mode == Mode::First && row.held(site).is_none() { 0 } else { now_us };
+    let observed = resolve::scan(&mut row, &shared.roster, &shared.policy, dot, None, at_us);
+    record(ledger, site, table, key, Some(id), row, observed, Freshness::BULK, now_us, report)
+}
+
+/// A row that the site's table has.
 #[allow(clippy::too_many_arguments)]
 fn found(
     ledger: &mut Ledger,
     site: SiteId,
     table: TableId,
     key: &Key,
-    content: Option<Image>,
+    content: Image,
     mode: Mode,
     at_us: i64,
     now_us: i64,
     report: &mut Report,
 ) -> Result<()> {
     let (id, mut row) = ledger.load(table, key)?;
-    if content.is_none() {
+    if !ledger.is_shared_from(site, table, key, &content, &row) {
+        return Ok(());
+    }
+    if !row.life_at(site).exists() {
         super::intake::let_in(ledger, site, id)?;
     }
-    // Without content, the row is one of the ledger's, which has only shared ones: its filter may read columns that no key has.
-    if let Some(content) = &content
-        && !ledger.is_shared_from(site, table, key, content, &row)
-    {
-        return Ok(());
-    }
-    if let Some(content) = &content
-        && super::intake::refused(ledger, site, table, key, content, now_us, report)?
-    {
-        return Ok(());
-    }
-    let content = if mutation::without("fingerprints") { super::intake::changed_cells(content.as_ref(), content.clone()) } else { content };
-    if let Some(content) = &content
-        && super::intake::by_kinship(ledger, site, table, key, id, &mut row, content, now_us, report)?.is_some()
+    if super::intake::refused(ledger, site, table, key, &content, now_us, report)?
+        || super::intake::by_kinship(ledger, site, table, key, id, &mut row, &content, now_us, report)?.is_some()
     {
         return Ok(());
     }
     let dot = Dot { site, counter: ledger.next_counter(site) };
     let Some(shared) = ledger.shared(table) else { return Ok(()) };
     let at_us = if mode == Mode::First && row.held(site).is_none() { 0 } else { at_us };
-    if content.is_none() && mode == Mode::PutBack && !mutation::without("put_back") {
-        resolve::put_back(&mut row, &shared.roster, site);
-        return record(ledger, site, table, key, id, row, Observed::default(), Freshness::BULK, now_us, report);
-    }
-    let observed = resolve::scan(&mut row, &shared.roster, &shared.policy, dot, content.as_deref(), at_us);
+    let observed = resolve::scan(&mut row, &shared.roster, &shared.policy, dot, Some(&content), at_us);
     record(ledger, site, table, key, id, row, observed, Freshness::BULK, now_us, report)
 }

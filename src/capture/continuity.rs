@@ -2,10 +2,10 @@
 //! anything is read from it or written to it.
 
 use crate::model::{MarkerId, MarkerKind, Payload, SiteId, Watermark};
-use crate::sites::{MarkerRow, Past, Thread};
+use crate::sites::{Continuation, MarkerRow, Past};
 
 /// What the ledger knows of a site.
-pub struct Known<'a> {
+pub struct Remembered<'a> {
     pub ledger: u64,
     pub site: SiteId,
     /// None: the ledger has never met it.
@@ -35,7 +35,7 @@ pub enum Verdict {
 }
 
 /// `found`: the identity of the database that answers. `is_from_later`: whether this ledger can't have made a marker of its own.
-pub fn judge(known: &Known, found: &str, past: &Past, is_from_later: impl Fn(MarkerId) -> bool) -> Verdict {
+pub fn judge(known: &Remembered, found: &str, past: &Past, is_from_later: impl Fn(MarkerId) -> bool) -> Verdict {
     let ours =
         |row: &&MarkerRow| maker(row).is_some_and(|(ledger, site)| ledger == known.ledger && site.is_none_or(|site| site == known.site));
     let others = |row: &&MarkerRow| maker(row).is_some_and(|(ledger, _)| ledger != known.ledger);
@@ -51,7 +51,7 @@ pub fn judge(known: &Known, found: &str, past: &Past, is_from_later: impl Fn(Mar
         // Its log may go on all the same: a server that was put back gives names and places out again that it had given out before.
         (true, _) if !has_all => Verdict::Older,
         (true, _) => Verdict::Same,
-        (false, Thread::Proven) if was_here && has_all => Verdict::TookOver,
+        (false, Continuation::Proven) if was_here && has_all => Verdict::TookOver,
         (false, _) if was_here && has_all && known.marked.is_some() => Verdict::Moved,
         (false, _) if was_here => Verdict::Older,
         (false, _) => Verdict::Stranger,
@@ -59,7 +59,7 @@ pub fn judge(known: &Known, found: &str, past: &Past, is_from_later: impl Fn(Mar
 }
 
 /// The database lacks the last watermark that the ledger has heard from it.
-pub fn is_older(known: &Known, markers: &[MarkerRow]) -> bool {
+pub fn is_older(known: &Remembered, markers: &[MarkerRow]) -> bool {
     let is_ours = |row: &MarkerRow| maker(row).is_none_or(|(ledger, _)| ledger == known.ledger);
     known.marked.is_some_and(|marked| !markers.iter().any(|row| row.0 >= marked && is_ours(row)))
 }
@@ -84,57 +84,57 @@ mod tests {
         (MarkerId(number), MarkerKind::Watermark, Watermark { ledger, site }.encode())
     }
 
-    fn lost() -> Thread {
-        Thread::Lost(Error::new(Cause::LogLost, "nj", "the log is gone"))
+    fn lost() -> Continuation {
+        Continuation::Lost(Error::new(Cause::LogLost, "nj", "the log is gone"))
     }
 
     /// The ledger, number 7, knows the site as `a` and has heard watermark 20 from it; numbers from 50 on are none of its own.
-    fn judged(found: &str, log: Thread, markers: &[MarkerRow]) -> Verdict {
-        let known = Known { ledger: 7, site: HERE, identity: Some("a"), marked: Some(MarkerId(20)) };
+    fn judged(found: &str, log: Continuation, markers: &[MarkerRow]) -> Verdict {
+        let known = Remembered { ledger: 7, site: HERE, identity: Some("a"), marked: Some(MarkerId(20)) };
         judge(&known, found, &Past { markers: markers.to_vec(), log }, |marker| marker.0 >= 50)
     }
 
     #[test]
     fn a_site_that_goes_on_is_the_same() {
         let marked = [watermark(20, 7, HERE), watermark(30, 7, HERE)];
-        assert_eq!(judged("a", Thread::Proven, &marked), Verdict::Same);
-        assert_eq!(judged("a", Thread::Plausible, &marked), Verdict::Same);
+        assert_eq!(judged("a", Continuation::Proven, &marked), Verdict::Same);
+        assert_eq!(judged("a", Continuation::Plausible, &marked), Verdict::Same);
         assert_eq!(judged("a", lost(), &marked), Verdict::Same);
     }
 
     #[test]
     fn a_backup_lacks_the_last_watermark() {
         let marked = [watermark(10, 7, HERE)];
-        assert_eq!(judged("a", Thread::Plausible, &marked), Verdict::Older);
-        assert_eq!(judged("a", Thread::Proven, &marked), Verdict::Older);
+        assert_eq!(judged("a", Continuation::Plausible, &marked), Verdict::Older);
+        assert_eq!(judged("a", Continuation::Proven, &marked), Verdict::Older);
         assert_eq!(judged("a", lost(), &[]), Verdict::Older);
         assert_eq!(judged("b", lost(), &marked), Verdict::Older);
-        assert_eq!(judged("b", Thread::Proven, &marked), Verdict::Older);
-        assert_eq!(judged("a", Thread::Plausible, &[watermark(20, 8, HERE)]), Verdict::Older);
+        assert_eq!(judged("b", Continuation::Proven, &marked), Verdict::Older);
+        assert_eq!(judged("a", Continuation::Plausible, &[watermark(20, 8, HERE)]), Verdict::Older);
     }
 
     #[test]
     fn another_server_is_the_site_when_it_has_its_last_watermark() {
-        assert_eq!(judged("b", Thread::Proven, &[watermark(20, 7, HERE)]), Verdict::TookOver);
+        assert_eq!(judged("b", Continuation::Proven, &[watermark(20, 7, HERE)]), Verdict::TookOver);
         assert_eq!(judged("b", lost(), &[watermark(20, 7, HERE)]), Verdict::Moved);
-        assert_eq!(judged("b", Thread::Plausible, &[watermark(21, 7, HERE)]), Verdict::Moved);
+        assert_eq!(judged("b", Continuation::Plausible, &[watermark(21, 7, HERE)]), Verdict::Moved);
     }
 
     #[test]
     fn a_database_that_never_was_the_site_is_a_stranger() {
         assert_eq!(judged("b", lost(), &[]), Verdict::Stranger);
-        assert_eq!(judged("b", Thread::Plausible, &[watermark(20, 7, SiteId(1))]), Verdict::Stranger);
-        assert_eq!(judged("b", Thread::Proven, &[watermark(20, 8, HERE)]), Verdict::Stranger);
+        assert_eq!(judged("b", Continuation::Plausible, &[watermark(20, 7, SiteId(1))]), Verdict::Stranger);
+        assert_eq!(judged("b", Continuation::Proven, &[watermark(20, 8, HERE)]), Verdict::Stranger);
     }
 
     #[test]
     fn markers_that_the_ledger_has_not_made_show_a_ledger_that_is_not_the_last() {
-        assert_eq!(judged("a", Thread::Proven, &[watermark(20, 7, HERE), watermark(50, 7, HERE)]), Verdict::LedgerOlder);
+        assert_eq!(judged("a", Continuation::Proven, &[watermark(20, 7, HERE), watermark(50, 7, HERE)]), Verdict::LedgerOlder);
         // Another's numbers say nothing of this one.
-        assert_eq!(judged("a", Thread::Proven, &[watermark(20, 7, HERE), watermark(50, 7, SiteId(1))]), Verdict::Same);
+        assert_eq!(judged("a", Continuation::Proven, &[watermark(20, 7, HERE), watermark(50, 7, SiteId(1))]), Verdict::Same);
         let met_first = |markers: &[MarkerRow]| {
-            let known = Known { ledger: 7, site: HERE, identity: None, marked: None };
-            judge(&known, "a", &Past { markers: markers.to_vec(), log: Thread::Plausible }, |_| false)
+            let known = Remembered { ledger: 7, site: HERE, identity: None, marked: None };
+            judge(&known, "a", &Past { markers: markers.to_vec(), log: Continuation::Plausible }, |_| false)
         };
         assert_eq!(met_first(&[watermark(20, 8, HERE)]), Verdict::OtherLedger);
         assert_eq!(met_first(&[(MarkerId(3), MarkerKind::Batch, Payload { ledger: 8, rows: vec![] }.encode())]), Verdict::OtherLedger);

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::health::Health;
 use super::numbers::Numbers;
-use super::{Report, Watch, absorb};
+use super::{Report, Watch, absorb, lock};
 use crate::ledger::{Handle, Result};
 use crate::model::{LogItem, Position, SiteId, TableId};
 
@@ -70,7 +70,7 @@ impl Follower {
         let (site, watch) = (self.site, self.watch.clone());
         self.ledger
             .call(move |ledger| {
-                let mut watch = watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut watch = lock(&watch);
                 let mut report = Report::default();
                 let now_us = now_us();
                 let mut position = None;
@@ -92,8 +92,8 @@ impl Follower {
         self.owed.notify_waiters();
         let mut figures = self.health.figures();
         figures.captured_changes += report.changes;
-        figures.conflicts += report.conflicts.len() as u64;
         for kind in &report.conflicts {
+            figures.conflict(*kind);
             tracing::info!(site = self.name, kind = kind.name(), "a conflict was decided; `rosterd conflicts` has it");
         }
         for (_, _, reason) in &report.quarantined {

@@ -51,7 +51,7 @@ pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64
             // Whatever it was, comparing the table finds it.
             let name = ledger.shared(table).map_or("", |shared| shared.table.name.as_str());
             warn!(table = name, message, "the table may have changed unseen; it is compared with the ledger");
-            watch.abandon_chunk();
+            watch.abandon_chunks();
             ledger.rescan_table(site, table, Mode::Gap)?;
         }
     }
@@ -85,14 +85,8 @@ pub(super) fn stop_site(ledger: &mut Ledger, site: SiteId, why: &str, report: &m
 
 fn watermark(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, marker: MarkerId, now_us: i64, report: &mut Report) -> Result<()> {
     ledger.marked(site, marker)?;
-    if let Some(open) = &mut watch.chunk {
-        if open.low == marker {
-            open.begin();
-        } else if open.high == marker
-            && let Some(chunk) = watch.chunk.take()
-        {
-            chunk::close(ledger, site, chunk, now_us, now_us, report)?;
-        }
+    if let Some(chunk) = watch.come_to(marker) {
+        chunk::close(ledger, site, chunk, now_us, now_us, report)?;
     }
     watch.passed(marker);
     Ok(())
@@ -118,10 +112,10 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
         match Payload::decode(payload) {
             Ok(_) if mutation::without("payload") && !ledger.unheard(site).contains(marker) => {}
             Ok(payload) if payload.ledger == ledger.id => {
-                ledger.returned(site, *marker);
+                let ids = ledger.came_back(site, *marker)?;
                 ledger.heard(site, *marker)?;
                 report.landings += 1;
-                landing(ledger, site, &payload, &mut rows, committed_us, now_us, report)?;
+                landing(ledger, site, &payload, &ids, &mut rows, committed_us, now_us, report)?;
             }
             Ok(_) => warn!("a transaction of another ledger was read; it is taken as an application's"),
             Err(_) => warn!("a transaction with a damaged marker was read; it is taken as an application's"),
@@ -131,7 +125,7 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
         let table = net.table;
         if changed(ledger, site, net, committed_us, now_us, fresh, report)? == Told::InPart {
             // A row that begins to match the filter, and the log leaves some of it out: the table has it.
-            watch.abandon_chunk();
+            watch.abandon_chunks();
             ledger.rescan_table(site, table, Mode::Gap)?;
         }
     }
@@ -145,11 +139,14 @@ pub(super) enum Told {
     InPart,
 }
 
-/// Our own transaction has come back: what it wrote is what the site holds now. Leaves in `rows` what it did not write.
+/// Our own transaction has come back: what it wrote is what the site holds now. Leaves in `rows` what it did not write. `ids`: where
+/// this process has sent it, the numbers of the payload's rows.
+#[allow(clippy::too_many_arguments)]
 fn landing(
     ledger: &mut Ledger,
     site: SiteId,
     payload: &Payload,
+    ids: &[RowId],
     rows: &mut Vec<Net>,
     at_us: i64,
     now_us: i64,
@@ -158,13 +155,13 @@ fn landing(
     let places = rows.iter().enumerate().map(|(at, net)| ((net.table, net.key.clone()), at));
     let places: HashMap<(TableId, Key), usize> = places.collect();
     let mut nets: Vec<Option<Net>> = std::mem::take(rows).into_iter().map(Some).collect();
-    for sent in &payload.rows {
+    for (at, sent) in payload.rows.iter().enumerate() {
         let net = places.get(&(sent.table, sent.key.clone())).map(|at| &mut nets[*at]);
         // A key of another width is not one that we sent.
         if ledger.shared(sent.table).is_none_or(|shared| shared.table.key.len() != sent.key.0.len()) {
             continue;
         }
-        let (id, mut row) = ledger.load(sent.table, &sent.key)?;
+        let (id, mut row) = ledger.load_sent(sent.table, &sent.key, ids.get(at).copied())?;
         if let Some(Some(net)) = &net
             && comes_back_in(ledger, site, sent, &row, net)
         {
@@ -203,7 +200,19 @@ fn is_in(ledger: &Ledger, site: SiteId, sent: &SentRow, row: &Row, after: &Image
         (cell, _) => cell.clone(),
     };
     let whole = || after.iter().zip(&row.registers).map(merged).collect::<Image>();
+    if row.life != sent.life && is_told_elsewhere(ledger, site, sent.table) {
+        // It was in when it was sent, and its values of then are not known any more.
+        return true;
+    }
     ledger.is_shared_from(site, sent.table, &sent.key, after, row) || ledger.is_shared(sent.table, &sent.key, Some(&whole()))
+}
+
+/// The filter reads a column that the site lacks.
+fn is_told_elsewhere(ledger: &Ledger, site: SiteId, table: TableId) -> bool {
+    let Some(shared) = ledger.shared(table) else { return false };
+    let has = &shared.roster.site(site).has;
+    let lacks = |name: &&str| shared.table.column(name).is_some_and(|column| !has[column]);
+    shared.filter.as_ref().is_some_and(|filter| filter.columns().iter().any(lacks))
 }
 
 /// Our write has gone over a row that had moved out of the filter, and has moved it back in: all that it shows is new to the others.
@@ -232,6 +241,10 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
     }
     let after = if mutation::without("fingerprints") { changed_cells(before.as_ref(), after) } else { after };
     let content = after.filter(|after| ledger.is_shared_from(site, table, &key, after, &row));
+    let absent = !row.life_at(site).exists();
+    if absent && content.is_some() {
+        let_in(ledger, site, id)?;
+    }
     if let Some(content) = &content
         && refused(ledger, site, table, &key, content, now_us, report)?
     {
@@ -239,7 +252,6 @@ fn changed(ledger: &mut Ledger, site: SiteId, net: Net, at_us: i64, now_us: i64,
     }
     let Some(shared) = ledger.shared(table) else { return Ok(Told::Whole) };
     let view = shared.roster.site(site);
-    let absent = !row.life_at(site).exists();
     if absent && row.is_seen(view) && content.as_ref().is_some_and(|content| !view.is_whole(content)) && !mutation::without("fingerprints")
     {
         return Ok(Told::InPart);
@@ -310,7 +322,7 @@ pub(super) fn by_kinship(
     }
 }
 
-/// There is no row at the site: a merged one that a row of its own, which it does not share, was in the way of can go there.
+/// The site has no row that it does not share, or not any more: a merged one that it was in the way of can go there.
 pub(super) fn let_in(ledger: &mut Ledger, site: SiteId, id: Option<RowId>) -> Result<()> {
     match id {
         Some(id) if ledger.quarantined_as(site, id)? == Some(QuarantineKind::Data) => ledger.let_go(site, id),

@@ -11,6 +11,7 @@ pub mod fuse;
 pub mod health;
 pub mod intake;
 mod kin;
+pub mod lag;
 mod net;
 pub mod numbers;
 pub mod reconcile;

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::follow::{Follower, now_us};
-use super::watch::lock;
+use super::watch::{Watch, lock};
 use super::{Report, chunk};
 use crate::ledger::{self, Lane, Ledger, Phase};
-use crate::model::{Key, SiteTable, TableId};
+use crate::model::{Image, Key, MarkerId, SiteTable, TableId};
 use crate::sites::{ChunkReader, Error, Site, Writer};
 
 /// Ledger rows that a sweep goes through in one transaction.
@@ -57,6 +57,17 @@ pub enum Failure {
     Ledger(#[from] ledger::Error),
 }
 
+/// A chunk that capture collects for.
+struct Opened {
+    low: MarkerId,
+    high: MarkerId,
+    after: Option<Key>,
+    /// Of both watermarks.
+    payload: Vec<u8>,
+    /// Resolves when capture has come to the high watermark.
+    closed: oneshot::Receiver<()>,
+}
+
 impl Scanner {
     /// Scans every table that is not known yet, urgent ones first, and then waits for more to do.
     pub async fn run(&self) -> Result<(), Failure> {
@@ -99,21 +110,11 @@ impl Scanner {
         let Some(table) = self.tables.iter().find(|table| table.table.id == id) else { return Ok(()) };
         let reader = self.opened(reader).await?;
         for keys in keys.chunks(MEND_ROWS) {
-            let (site, watch, wanted) = (self.follower.site, self.follower.watch.clone(), keys.to_vec());
-            let open = move |ledger: &mut Ledger| {
-                let chunk = chunk::open_rows(ledger, id, wanted)?;
-                let mut watch = lock(&watch);
-                let closed = watch.wait_for(chunk.high);
-                let plan = (chunk.low, chunk.high, closed, ledger.watermark(site));
-                watch.open_chunk(chunk);
-                Ok(plan)
-            };
-            let (low, high, closed, payload) = self.call(open).await?;
-            self.control.lock().await.mark(low, &payload).await?;
-            let rows = reader.rows(table, keys).await?;
-            lock(&self.follower.watch).fill_chunk(rows, false);
-            self.control.lock().await.mark(high, &payload).await?;
-            let _ = closed.await;
+            let wanted = keys.to_vec();
+            if let Some(opened) = self.open(move |ledger, _| chunk::open_rows(ledger, id, wanted).map(Some)).await? {
+                self.between_watermarks(&opened, reader.rows(table, keys)).await?;
+                let _ = opened.closed.await;
+            }
         }
         tracing::info!(site = self.follower.name, table = table.table.name, rows = keys.len(), "rows are put back as the ledger has them");
         Ok(())
@@ -146,9 +147,7 @@ impl Scanner {
         if begun {
             tracing::info!(site = self.follower.name, table = table.table.name, rows_estimated = estimate, "reading the table");
         }
-        while self.chunk(reader, table).await? {
-            self.progressed.notify_waiters();
-        }
+        self.chunks(reader, table).await?;
         while self.sweep(id).await? {
             self.progressed.notify_waiters();
         }
@@ -166,34 +165,66 @@ impl Scanner {
         Ok(self.follower.ledger.call(f).await?)
     }
 
-    /// One chunk between its watermarks. Gives false when the table has been read.
-    async fn chunk(&self, reader: &mut dyn ChunkReader, table: &Arc<SiteTable>) -> Result<bool, Failure> {
-        let begun = Instant::now();
-        let (site, id, watch) = (self.follower.site, table.table.id, self.follower.watch.clone());
-        let open = move |ledger: &mut Ledger| {
-            let Some(chunk) = chunk::open(ledger, site, id, now_us())? else { return Ok(None) };
-            let mut watch = lock(&watch);
-            let closed = watch.wait_for(chunk.high);
-            let plan = (chunk.low, chunk.high, chunk.after.clone(), closed, ledger.watermark(site));
-            watch.open_chunk(chunk);
-            Ok(Some(plan))
-        };
-        let Some((low, high, after, closed, payload)) = self.call(open).await? else { return Ok(false) };
-        crate::crash_point!("chunk.opened", self.site.name());
-        self.control.lock().await.mark(low, &payload).await?;
-        crate::crash_point!("chunk.low", self.site.name());
-        let rows = reader.chunk(table, after.as_ref(), self.rows_max, self.bytes_max).await?;
-        let count = rows.len();
-        lock(&self.follower.watch).fill_chunk(rows, count == 0);
-        crate::crash_point!("chunk.read", self.site.name());
-        self.control.lock().await.mark(high, &payload).await?;
-        crate::crash_point!("chunk.high", self.site.name());
-        if closed.await.is_err() {
-            return Ok(true);
+    /// Reads a table, each chunk while the log comes to the end of the one before.
+    async fn chunks(&self, reader: &mut dyn ChunkReader, table: &Arc<SiteTable>) -> Result<(), Failure> {
+        let (site, id) = (self.follower.site, table.table.id);
+        let mut after = None;
+        let mut before: Option<oneshot::Receiver<()>> = None;
+        loop {
+            let (begun, from) = (Instant::now(), after.take());
+            let Some(opened) = self.open(move |ledger, watch| chunk::open(ledger, watch, site, id, from, now_us())).await? else {
+                return Ok(());
+            };
+            let from = opened.after.clone();
+            let (rows, last) = self.between_watermarks(&opened, reader.chunk(table, from.as_ref(), self.rows_max, self.bytes_max)).await?;
+            let went_on = match before.take() {
+                Some(before) => before.await.is_ok(),
+                None => true,
+            };
+            self.progressed.notify_waiters();
+            match last {
+                Some(last) if went_on => (after, before) = (Some(last), Some(opened.closed)),
+                // At the end of the table, or given up: how far it was read, the ledger says.
+                _ => drop(opened.closed.await),
+            }
+            crate::crash_point!("chunk.closed", self.site.name());
+            self.throttle(rows, begun).await;
         }
-        crate::crash_point!("chunk.closed", self.site.name());
-        self.throttle(count, begun).await;
-        Ok(true)
+    }
+
+    /// Has capture collect for a chunk, if there is one to be opened.
+    async fn open(
+        &self,
+        open: impl FnOnce(&mut Ledger, &Watch) -> ledger::Result<Option<chunk::Chunk>> + Send + 'static,
+    ) -> Result<Option<Opened>, Failure> {
+        let (site, watch) = (self.follower.site, self.follower.watch.clone());
+        let opened = self.follower.ledger.call_soon(move |ledger| {
+            let mut watch = lock(&watch);
+            let Some(chunk) = open(ledger, &watch)? else { return Ok(None) };
+            let (low, high, after) = (chunk.low, chunk.high, chunk.after.clone());
+            let opened = Opened { low, high, after, payload: ledger.watermark(site), closed: watch.wait_for(high) };
+            watch.open_chunk(chunk);
+            Ok(Some(opened))
+        });
+        Ok(opened.await?)
+    }
+
+    /// Reads a chunk's rows between its watermarks. Gives how many there were, and the key of the last.
+    async fn between_watermarks(
+        &self,
+        opened: &Opened,
+        reading: impl Future<Output = crate::sites::Result<Vec<(Key, Image)>>>,
+    ) -> Result<(usize, Option<Key>), Failure> {
+        crate::crash_point!("chunk.opened", self.site.name());
+        self.control.lock().await.mark(opened.low, &opened.payload).await?;
+        crate::crash_point!("chunk.low", self.site.name());
+        let rows = reading.await?;
+        let (count, last) = (rows.len(), rows.last().map(|(key, _)| key.clone()));
+        lock(&self.follower.watch).fill_chunk(opened.high, rows, count == 0);
+        crate::crash_point!("chunk.read", self.site.name());
+        self.control.lock().await.mark(opened.high, &opened.payload).await?;
+        crate::crash_point!("chunk.high", self.site.name());
+        Ok((count, last))
     }
 
     async fn throttle(&self, rows: usize, begun: Instant) {

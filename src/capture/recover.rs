@@ -18,7 +18,7 @@ pub fn lost_log(
     now_us: i64,
 ) -> Result<Report> {
     let mut report = Report::default();
-    watch.abandon_chunk();
+    watch.abandon_chunks();
     for (marker, kind, payload) in markers {
         // A marker heard before stands for what the site held then, not for what it holds since.
         if ledger.was_heard(site, *marker)? {
@@ -43,7 +43,7 @@ pub fn lost_log(
 
 /// The site came back from a backup: what it holds is older than the ledger, which wins.
 pub fn restored(ledger: &mut Ledger, watch: &mut Watch, site: SiteId, markers: &[MarkerRow], now_at: &Position, now_us: i64) -> Result<()> {
-    watch.abandon_chunk();
+    watch.abandon_chunks();
     for (marker, ..) in markers {
         ledger.heard(site, *marker)?;
     }

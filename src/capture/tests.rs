@@ -81,3 +81,11 @@ fn a_row_that_the_sites_own_was_in_the_way_of_goes_there_when_a_scan_finds_none(
     chunk::sweep(&mut bench.ledger, bench.client, bench.table, 10, 1, &mut Report::default()).unwrap();
     assert!(bench.goes_on(id, Lane::Live));
 }
+
+#[test]
+fn a_row_that_the_sites_own_was_in_the_way_of_goes_there_when_that_is_shared_though_it_loses_to_the_ledger() {
+    let (mut bench, id) = Bench::held_back();
+    bench.ledger.rescan_table(bench.client, bench.table, Mode::Restored).unwrap();
+    bench.changes(bench.client, Some(1));
+    assert!(!bench.ledger.is_quarantined(bench.client, id));
+}

@@ -1,6 +1,6 @@
-//! What capture watches for at one site: watermarks that somebody waits for, and the chunk that a scan has open.
+//! What capture watches for at one site: watermarks that somebody waits for, and the chunks that a scan has open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -12,7 +12,8 @@ use crate::model::{Image, Key, MarkerId, TableId};
 #[derive(Default)]
 pub struct Watch {
     waiting: HashMap<MarkerId, oneshot::Sender<()>>,
-    pub(super) chunk: Option<Chunk>,
+    /// In the order of their watermarks: the next may be read before the log has come to the end of the last.
+    chunks: VecDeque<Chunk>,
     pub(super) fuse: Fuse,
 }
 
@@ -32,28 +33,37 @@ impl Watch {
 
     /// A scan begins a chunk; ask before writing its low watermark.
     pub fn open_chunk(&mut self, chunk: Chunk) {
-        self.chunk = Some(chunk);
+        self.chunks.push_back(chunk);
     }
 
-    /// The open chunk's rows have been read; `last`: the table has no more.
-    pub fn fill_chunk(&mut self, rows: Vec<(Key, Image)>, last: bool) {
-        if let Some(chunk) = &mut self.chunk {
+    /// The rows of the chunk with this high watermark have been read; `last`: the table has no more.
+    pub fn fill_chunk(&mut self, high: MarkerId, rows: Vec<(Key, Image)>, last: bool) {
+        if let Some(chunk) = self.chunks.iter_mut().find(|chunk| chunk.high == high) {
             chunk.fill(rows, last);
         }
     }
 
     /// A chunk is between its watermarks.
     pub fn has_chunk(&self) -> bool {
-        self.chunk.is_some()
+        !self.chunks.is_empty()
     }
 
-    /// The chunk is given up: the log or a connection was lost in between.
-    pub fn abandon_chunk(&mut self) {
-        self.chunk = None;
+    /// The log has come to a watermark; gives the chunk that ends there.
+    pub(super) fn come_to(&mut self, marker: MarkerId) -> Option<Chunk> {
+        if let Some(chunk) = self.chunks.iter_mut().find(|chunk| chunk.low == marker) {
+            chunk.begin();
+        }
+        let ends = self.chunks.front().is_some_and(|chunk| chunk.high == marker);
+        if ends { self.chunks.pop_front() } else { None }
+    }
+
+    /// All chunks are given up: the log or a connection was lost in between, or the table has to be read anew.
+    pub fn abandon_chunks(&mut self) {
+        self.chunks.clear();
     }
 
     pub(super) fn collecting(&mut self, table: TableId) -> Option<&mut Chunk> {
-        self.chunk.as_mut().filter(|chunk| chunk.table == table && chunk.is_collecting())
+        self.chunks.iter_mut().find(|chunk| chunk.table == table && chunk.is_collecting())
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Conflicts {
 #[derive(Subcommand)]
 enum What {
     /// One conflict: what met, who won and by which rule
+    #[command(after_help = "Example:\n  rosterd conflicts show 17 --show-values")]
     Show {
         /// Its number in the list
         number: i64,
@@ -102,7 +103,7 @@ async fn show(config: &Config, number: i64, json: bool, values: bool) -> Exit {
         Err(error) => return Exit::Unreachable(error.to_string()),
     };
     match json {
-        true => print::json(&conflict),
+        true => print::json_versioned(&conflict),
         false => print::out(&history_text::conflict(&conflict)),
     }
     Exit::Fine

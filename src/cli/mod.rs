@@ -7,12 +7,14 @@ mod demo;
 mod grants;
 mod init;
 mod inspect;
+mod limit;
 mod log;
 mod print;
 mod progress;
 mod quarantine;
 mod reconcile;
 mod run;
+mod screen;
 mod service;
 mod site;
 mod status;
@@ -23,12 +25,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use rosterd::config::Config;
-use rosterd::daemon::LEDGER_FILE;
-use rosterd::ledger::{self, Ledger};
+use rosterd::daemon::stored_ledger;
+use rosterd::ledger::Ledger;
 use rosterd::ops::admin::{self, Failure, Request};
 
 #[derive(Parser)]
 #[command(name = "rosterd", version, about = "One roster of people, many databases", max_term_width = 100)]
+#[command(
+    after_help = "Examples:\n  rosterd demo              a look, on made-up databases\n  rosterd init --help       a first configuration\n  rosterd status --watch    how every site is doing"
+)]
 pub struct Cli {
     /// The configuration
     #[arg(long, global = true, value_name = "FILE", default_value = "/etc/rosterd/rosterd.toml", env = "ROSTERD_CONFIG")]
@@ -112,10 +117,7 @@ impl Cli {
 
 /// The ledger of a daemon that does not run, for reading.
 fn stored(config: &Config) -> Result<Ledger, Exit> {
-    let unreachable = |error: ledger::Error| Exit::Unreachable(error.to_string());
-    let mut ledger = Ledger::open_read_only(&config.daemon.state_dir.join(LEDGER_FILE)).map_err(unreachable)?;
-    ledger.bind_registered(&config.tables).map_err(unreachable)?;
-    Ok(ledger)
+    stored_ledger(config).map_err(|error| Exit::Unreachable(error.to_string()))
 }
 
 /// Has the running daemon do something, and prints what it says.
@@ -130,5 +132,52 @@ async fn instructed(config: &Config, request: Request) -> Exit {
             Exit::Unreachable(format!("{error}; this needs the running daemon: start it with `rosterd run`"))
         }
         Err(error) => Exit::Unreachable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The command and all below it, by their whole names.
+    fn walk(name: String, command: &clap::Command, found: &mut Vec<(String, clap::Command)>) {
+        for below in command.get_subcommands() {
+            walk(format!("{name} {}", below.get_name()), below, found);
+        }
+        found.push((name, command.clone()));
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_has_an_example_that_is_right() {
+        let mut found = Vec::new();
+        walk("rosterd".into(), &Cli::command(), &mut found);
+        assert!(found.len() > 20, "{}", found.len());
+        for (name, command) in &found {
+            assert!(command.get_about().is_some(), "{name} says nothing of itself");
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = after.lines().filter(|line| line.starts_with("  rosterd ")).collect();
+            assert!(after.starts_with("Example") && !examples.is_empty(), "{name} has no example");
+            assert!(examples.iter().any(|line| line.trim().starts_with(name.as_str())), "{name} has examples of others: {examples:?}");
+            for example in examples.iter().filter(|line| !line.ends_with('\\')) {
+                // What a shell makes of it, up to a pipe or a remark in a second column.
+                let line = example.trim();
+                let end = [" >> ", " | ", "  "].iter().filter_map(|mark| line.find(mark)).min();
+                let line = &line[..end.unwrap_or(line.len())];
+                let words = line.split(' ').filter(|word| !word.is_empty()).map(|word| word.trim_matches('\''));
+                if line.contains('[') {
+                    continue;
+                }
+                let parsed = Cli::command().try_get_matches_from(words);
+                let fine = parsed.as_ref().err().is_none_or(|error| error.kind() == clap::error::ErrorKind::DisplayHelp);
+                assert!(fine, "{name}: `{line}` is refused: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
     }
 }

@@ -49,6 +49,7 @@ impl Drop for AboveBars {
 pub async fn show_verification(so_far: &Progress, bars: bool) -> Infallible {
     let mut shown: HashMap<(String, String), ProgressBar> = HashMap::new();
     loop {
+        tokio::time::sleep(if bars { BARS_EVERY } else { LINES_EVERY }).await;
         let now = so_far.now();
         for passing in &now {
             let percent = (passing.rows * 100 / passing.rows_estimated.max(1)).min(99);
@@ -69,7 +70,6 @@ pub async fn show_verification(so_far: &Progress, bars: bool) -> Infallible {
             }
             going
         });
-        tokio::time::sleep(if bars { BARS_EVERY } else { LINES_EVERY }).await;
     }
 }
 

@@ -22,12 +22,14 @@ pub struct Quarantine {
 #[derive(Subcommand)]
 enum What {
     /// All of them, the oldest first; exit code 1 when there are any
+    #[command(after_help = "Example:\n  rosterd quarantine list --json")]
     List {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// One of them, with what can be done
+    #[command(after_help = "Example:\n  rosterd quarantine show nj:17")]
     Show {
         /// Its name in the list: SITE:NUMBER
         name: String,
@@ -36,6 +38,7 @@ enum What {
         json: bool,
     },
     /// Let it go to its site again, after the cause has been mended
+    #[command(after_help = "Example:\n  rosterd quarantine retry nj:17")]
     Retry {
         /// Its name in the list: SITE:NUMBER
         name: String,
@@ -64,6 +67,7 @@ enum What {
         yes: bool,
     },
     /// Give up a site's own row that stands apart: the merged row replaces it there
+    #[command(after_help = "Example:\n  rosterd quarantine discard nj:17")]
     Discard {
         /// Its name in the list: SITE:NUMBER
         name: String,
@@ -98,7 +102,7 @@ impl Quarantine {
                 Ok(None) => Exit::Usage(history::no_such_row(name)),
                 Ok(Some(row)) => {
                     match json {
-                        true => print::json(&row),
+                        true => print::json_versioned(&row),
                         false => print::out(&history_text::held_back(&row, now_us())),
                     }
                     Exit::BadNews

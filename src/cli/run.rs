@@ -12,17 +12,18 @@ use rosterd::ops::text::Page;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::log::Format;
 use super::{Cli, Exit, check, log, progress, service};
 
 /// Copy what the sites have, then follow their logs until SIGTERM
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  rosterd run --config ./rosterd.toml\n\nProves the configuration first, as `rosterd check` does, and refuses on errors; a client that does not answer is waited for.\nROSTERD_LOG=debug logs more. SIGTERM and Ctrl-C finish the batches in hand and stop; SIGHUP reads the configuration again."
+    after_help = "Examples:\n  rosterd run --config ./rosterd.toml\n  rosterd run --log-format json\n\nProves the configuration first, as `rosterd check` does, and refuses on errors; a client that does not answer is waited for.\nROSTERD_LOG=debug logs more. A line that repeats itself is logged five times, then once a minute. SIGTERM and Ctrl-C finish the batches in hand and stop; SIGHUP reads the configuration again."
 )]
 pub struct Run {
-    /// Log as JSON lines
-    #[arg(long)]
-    log_json: bool,
+    /// How to log; if not given: journald under systemd, else lines for people
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
     /// Once, after the ledger was lost or an old copy was put back: make a new one from what the sites have
     #[arg(long)]
     rebuild: bool,
@@ -34,7 +35,7 @@ impl Run {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        log::start(self.log_json);
+        log::start(self.log_format());
         let heard =
             || Ok::<_, std::io::Error>((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?));
         let (mut terminate, mut interrupt, mut hung_up) = match heard() {
@@ -59,7 +60,7 @@ impl Run {
         }
         let mut daemon = tokio::select! {
             () = &mut stopped => return Exit::Fine,
-            started = started(config, self.log_json) => match started {
+            started = started(config, self.log_format()) => match started {
                 Ok(daemon) => daemon,
                 Err(exit) => return exit,
             },
@@ -73,6 +74,10 @@ impl Run {
         Exit::Fine
     }
 
+    fn log_format(&self) -> Format {
+        self.log_format.unwrap_or_else(Format::guessed)
+    }
+
     /// Gives the configuration to begin anew with; None: it was told to stop.
     async fn replicate(
         &self,
@@ -81,7 +86,7 @@ impl Run {
         hung_up: &mut Signal,
         stopped: &mut (impl Future<Output = ()> + Unpin),
     ) -> Option<Config> {
-        let bars = std::io::stderr().is_terminal() && !self.log_json;
+        let bars = std::io::stderr().is_terminal() && self.log_format() == Format::Human;
         let surfaces = [tokio::spawn(service::notify(daemon.clone())), tokio::spawn(progress::show(daemon.clone(), bars))];
         let reloads = daemon.reloads();
         let running = daemon.run();
@@ -155,11 +160,11 @@ fn refusal(failure: Failure) -> Exit {
 }
 
 /// Proves the configuration, then opens the ledger.
-async fn started(config: Config, log_json: bool) -> Result<Arc<Daemon>, Exit> {
+async fn started(config: Config, log_format: Format) -> Result<Arc<Daemon>, Exit> {
     let report = check::report(&config).await;
-    match log_json {
-        true => log_findings(&report),
-        false => eprint!("{}", check_text::render(&report, Page { columns: 100, colours: false }, false)),
+    match log_format {
+        Format::Json | Format::Journald => log_findings(&report),
+        Format::Human => eprint!("{}", check_text::render(&report, Page { columns: 100, colours: false }, false)),
     }
     if report.is_only_held() {
         return Err(Exit::Unreachable("rosterd does not start: another one works on these sites".into()));

@@ -24,6 +24,9 @@ pub struct Site {
 #[derive(Subcommand)]
 enum What {
     /// Neither read the site's log nor write to it, until it is resumed; over restarts too
+    #[command(
+        after_help = "Example:\n  rosterd site pause nj\n\nNothing that is written there meanwhile is lost, as far as its log reaches back."
+    )]
     Pause { name: String },
     /// Let a paused site go on, and its tables that have stopped
     #[command(
@@ -39,6 +42,7 @@ enum What {
         reject: bool,
     },
     /// Remove what rosterd made at the site, and forget it; the daemon must be stopped
+    #[command(after_help = "Examples:\n  rosterd site remove nj\n  rosterd site remove nj --forget-only    its database is gone")]
     Remove {
         name: String,
         /// Leave the database as it is: it is gone, or can't be reached

@@ -1,7 +1,6 @@
 //! `rosterd verify`: every site's rows compared with the ledger.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use clap::Args;
 use rosterd::config::Config;
@@ -11,11 +10,10 @@ use rosterd::ops::text::Page;
 use rosterd::ops::verify::{Pace, Progress, TableVerification, Verification};
 use rosterd::ops::verify_text;
 
-use super::{Cli, Exit, print, progress, stored};
+use super::{Cli, Exit, print, progress};
 
 /// Rows asked to be put back in one request.
 const REPAIR_ROWS_MAX: usize = 1000;
-const LINES_EVERY: Duration = Duration::from_secs(5);
 
 /// Compare every row of every site with the ledger
 #[derive(Args)]
@@ -69,23 +67,14 @@ impl Verify {
     }
 
     async fn verify(&self, config: &Config) -> Result<Verification, Exit> {
-        // A ledger that is not there gets its own words.
-        stored(config)?;
         let pace = match self.rows_per_second {
             Some(rows) => Pace { rows_per_second_max: Some(rows).filter(|rows| *rows > 0), ..verify::pace(config) },
             None => verify::pace(config),
         };
         let so_far = Progress::default();
-        let shown = async {
-            let bars = std::io::stderr().is_terminal();
-            if !bars {
-                tokio::time::sleep(LINES_EVERY).await;
-            }
-            progress::show_verification(&so_far, bars).await
-        };
         let verified = tokio::select! {
             verified = verify::verify(config, self.site.as_deref(), pace, &so_far) => verified,
-            never = shown => match never {},
+            never = progress::show_verification(&so_far, std::io::stderr().is_terminal()) => match never {},
         };
         progress::clear();
         verified.map_err(|failure| Exit::Unreachable(failure.to_string()))

@@ -26,6 +26,8 @@ const STATE_DIR_DEFAULT: &str = "/var/lib/rosterd";
 const CONFIG_BYTES_MAX: usize = 1 << 20;
 /// Sections `[[table]]` of one file at most.
 const TABLES_MAX: usize = 2000;
+/// A site that was put back from a backup is told by the watermark that it lacks: one is left there so often at least.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9477);
 
 impl Config {
@@ -149,6 +151,10 @@ fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
     let copy_rows_per_second_max = limit("copy_rows_per_second_max", raw.copy_rows_per_second_max);
     let verify_rows_per_second_max = limit("verify_rows_per_second_max", raw.verify_rows_per_second_max);
     let verify_every = raw.verify_every.and_then(|raw| report.check(raw.span(), place, verify_every(raw.get_ref())));
+    let heartbeat = match raw.heartbeat {
+        None => Some(HEARTBEAT_MAX),
+        Some(raw) => report.check(raw.span(), place, heartbeat(raw.get_ref())).flatten(),
+    };
     let listen = match raw.listen {
         None => Some(LISTEN_DEFAULT),
         Some(raw) if raw.get_ref().is_empty() => None,
@@ -171,6 +177,7 @@ fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
         listen,
         copy_rows_per_second_max,
         verify_every,
+        heartbeat,
         verify_rows_per_second_max,
         batch_rows_max: batch_rows_max as usize,
         batch_bytes_max: batch_bytes_max as usize,
@@ -184,11 +191,26 @@ fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
 
 /// `24h`, `90m`, `1d 12h`; at least a second.
 fn verify_every(text: &str) -> Result<Duration, Fault> {
-    let read = text.parse::<jiff::Span>().ok().and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
-    let read = read.and_then(|duration| Duration::try_from(duration).ok()).filter(|every| *every >= Duration::from_secs(1));
-    read.ok_or_else(|| {
+    duration(text).filter(|every| *every >= Duration::from_secs(1)).ok_or_else(|| {
         Fault::new(format!("verify_every is `{text}`"), "give a time such as \"24h\" or \"30m\", from \"1s\" up, or leave it out")
     })
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let read = text.parse::<jiff::Span>().ok().and_then(|span| span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok());
+    read.and_then(|duration| Duration::try_from(duration).ok())
+}
+
+/// `10s`, `1s`; `0s`: none.
+fn heartbeat(text: &str) -> Result<Option<Duration>, Fault> {
+    match duration(text) {
+        Some(Duration::ZERO) => Ok(None),
+        Some(every) if (Duration::from_secs(1)..=HEARTBEAT_MAX).contains(&every) => Ok(Some(every)),
+        _ => Err(Fault::new(
+            format!("heartbeat is `{text}`"),
+            "give a time from \"1s\" to \"10s\", \"0s\" for none, or leave it out for 10s",
+        )),
+    }
 }
 
 fn listen(text: &str) -> Result<SocketAddr, Fault> {

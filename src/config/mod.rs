@@ -60,6 +60,8 @@ pub struct Daemon {
     pub copy_rows_per_second_max: Option<u32>,
     /// How often the daemon compares all sites with the ledger; None: never by itself.
     pub verify_every: Option<Duration>,
+    /// How often the lag of each site's log is measured by something that is written there; None: it is not.
+    pub heartbeat: Option<Duration>,
     /// Rows per second that a verification reads from each site; None: no limit.
     pub verify_rows_per_second_max: Option<u32>,
     pub batch_rows_max: usize,

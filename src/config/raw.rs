@@ -29,6 +29,7 @@ pub(super) struct RawDaemon {
     pub listen: Option<Spanned<String>>,
     pub copy_rows_per_second_max: Option<Spanned<i64>>,
     pub verify_every: Option<Spanned<String>>,
+    pub heartbeat: Option<Spanned<String>>,
     pub verify_rows_per_second_max: Option<Spanned<i64>>,
     pub batch_rows_max: Option<Spanned<i64>>,
     pub batch_bytes_max: Option<Spanned<i64>>,

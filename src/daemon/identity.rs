@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::session::{Failure, other};
 use super::{Daemon, Member};
-use crate::capture::continuity::{Known, Verdict, judge};
+use crate::capture::continuity::{Remembered, Verdict, judge};
 use crate::capture::lock;
 use crate::ledger::Mode;
 use crate::model::SiteId;
@@ -38,7 +39,7 @@ pub(super) struct Beginning {
 /// Another database under a known name is never taken for the same one: its missing rows would be taken for deletes. Neither is one
 /// database two sites, nor an older state of one what it was.
 pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Beginning, Failure> {
-    if *daemon.outdated.borrow() {
+    if daemon.outdated.load(Ordering::Relaxed) {
         return Err(other(member, LEDGER_OLDER, true));
     }
     let identity = member.site.identity().await?;
@@ -53,12 +54,11 @@ pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Resu
     let past = member.site.past(record.as_ref().and_then(|record| record.position.as_ref())).await?;
     let found = identity.clone();
     let judged = daemon.ledger.call(move |ledger| {
-        let record = ledger.site(id);
-        let known = Known {
+        let known = Remembered {
             ledger: ledger.id,
             site: id,
-            identity: record.and_then(|record| record.identity.as_deref()),
-            marked: record.and_then(|record| record.marked),
+            identity: record.as_ref().and_then(|record| record.identity.as_deref()),
+            marked: record.as_ref().and_then(|record| record.marked),
         };
         Ok((judge(&known, &found, &past, |marker| ledger.is_from_later(marker)), ledger.is_rebuilt()?))
     });
@@ -99,7 +99,7 @@ pub(super) async fn identify(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Resu
         }
         Verdict::Stranger => Err(other(member, STRANGER, true)),
         Verdict::LedgerOlder => {
-            daemon.outdated.send_replace(true);
+            daemon.outdated.store(true, Ordering::Relaxed);
             daemon.members.iter().filter(|other| other.id != id).for_each(|other| other.again());
             Err(other(member, LEDGER_OLDER, true))
         }

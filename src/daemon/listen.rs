@@ -1,4 +1,4 @@
-//! What the daemon says over HTTP, on a loopback address only: status as a page, as JSON and as metrics. Nothing can be changed there,
+//! What the daemon says over HTTP, on a loopback address only: status as a page, as JSON, and what `probes` tells. Nothing can be changed there,
 //! and no row's value is ever in it.
 
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
-use super::Daemon;
+use super::{Daemon, probes};
 use crate::ops::status::Status;
+use crate::ops::status_text;
 use crate::ops::text::Page;
-use crate::ops::{exposition, status_text};
 
 /// How long an answer may take before the daemon counts as ill.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -26,12 +26,11 @@ pub async fn serve(daemon: Arc<Daemon>, address: SocketAddr) {
             return tracing::error!(%address, %error, "the status page can't be served; set `listen` to a free address, or to \"\"");
         }
     };
-    let (page, json, metrics, health) = (daemon.clone(), daemon.clone(), daemon.clone(), daemon.clone());
+    let (page, json) = (daemon.clone(), daemon.clone());
     let routes = Router::new()
         .route("/", get(|| async move { answer(&page, |status| Html(html(&status)).into_response()).await }))
         .route("/status.json", get(|| async move { answer(&json, |status| json_text(&status)).await }))
-        .route("/metrics", get(|| async move { answer(&metrics, |status| plain(exposition::render(&status))).await }))
-        .route("/healthz", get(|| async move { answer(&health, |_| plain("ok\n".into())).await }));
+        .merge(probes::routes(&daemon));
     let stopping = daemon.clone();
     let served = axum::serve(listener, routes).with_graceful_shutdown(async move { stopping.stopped().await });
     if let Err(error) = served.await {
@@ -39,16 +38,12 @@ pub async fn serve(daemon: Arc<Daemon>, address: SocketAddr) {
     }
 }
 
-async fn answer(daemon: &Daemon, tell: impl FnOnce(Status) -> Response) -> Response {
+pub(super) async fn answer(daemon: &Daemon, tell: impl FnOnce(Status) -> Response) -> Response {
     match tokio::time::timeout(ANSWER, daemon.status()).await {
         Ok(Ok(status)) => tell(status),
         Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the ledger does not answer\n").into_response(),
     }
-}
-
-fn plain(text: String) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 fn json_text(status: &Status) -> Response {

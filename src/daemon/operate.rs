@@ -22,6 +22,8 @@ use crate::ops::status::Status;
 /// How long `site pause` waits for the site's session to end, and how often it looks.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 const PAUSE_LOOK: Duration = Duration::from_millis(5);
+/// A ledger that answers more slowly than this hangs.
+const WORKS_MAX: Duration = Duration::from_secs(10);
 
 #[async_trait]
 impl Operator for Daemon {
@@ -73,6 +75,17 @@ impl Daemon {
         let verified = lock(&self.verified).clone();
         status.overlay(self.started_us, &self.members.iter().map(figures).collect::<Vec<_>>(), verified);
         Ok(status)
+    }
+
+    /// Whether the daemon works: the ledger's thread, which everything goes through, answers. Else what is wrong, in words.
+    pub async fn works(&self) -> Result<(), String> {
+        match tokio::time::timeout(WORKS_MAX, self.ledger.call(|_| Ok(()))).await {
+            Ok(Ok(())) => Ok(()),
+            // A full disk is the operator's to mend; a restart would not.
+            Ok(Err(error)) if error.may_pass() => Ok(()),
+            Ok(Err(error)) => Err(format!("the ledger does not work: {error}")),
+            Err(_) => Err("the ledger does not answer".into()),
+        }
     }
 
     fn known(&self, name: &str) -> Result<&Arc<Member>, String> {

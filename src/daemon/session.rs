@@ -10,7 +10,7 @@ use super::upkeep::{fence, upkeep};
 use super::{Daemon, Member};
 use crate::apply::lane::{LaneWorker, recover};
 use crate::apply::{Limits, Target, TargetTable, Template, TemplatePiece};
-use crate::capture::continuity::{self, Known};
+use crate::capture::continuity::{self, Remembered};
 use crate::capture::follow::{End, Follower, now_us};
 use crate::capture::health::State;
 use crate::capture::lock;
@@ -35,6 +35,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// One word for what kind of error it is.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Failure::Site(error) => error.cause.name(),
+            Failure::Ledger(_) => "ledger",
+            Failure::Other { .. } => "other",
+        }
+    }
+
     /// Nothing changes until somebody does something.
     pub fn is_final(&self) -> bool {
         match self {
@@ -90,7 +99,11 @@ const MENDED: Duration = Duration::from_secs(3);
 
 /// Runs a session to its end. None: it is to be begun anew at once, as a table's definition has changed.
 pub async fn run(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Option<Failure> {
-    member.health.figures().connects += 1;
+    {
+        let mut figures = member.health.figures();
+        figures.connects += 1;
+        figures.beating_us = None;
+    }
     member.health.enter(State::Starting);
     session(daemon, member).await.err()
 }
@@ -111,8 +124,7 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
     let tables = bind(daemon, member, &site.describe().await?).await?;
     site.prepare(&tables).await?;
     crate::crash_point!("prepare.done", site.name());
-    let holder =
-        format!("rosterd, process {} on {}, state_dir {}", std::process::id(), host_name(), daemon.config.daemon.state_dir.display());
+    let holder = holder(daemon);
     let mut control = site.writer(Lane::Control, &holder).await?;
     let mut urgent = site.writer(Lane::Urgent, &holder).await?;
     let mut bulk = site.writer(Lane::Bulk, &holder).await?;
@@ -203,7 +215,11 @@ async fn session(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<(), Failu
             let _ = closed.send(());
             Ok::<(), Failure>(())
         };
-        tokio::try_join!(lanes, async { Ok::<(), Failure>(scanner.run().await?) }, upkeep(daemon, member, &control, (&numbers, &tables)),)?;
+        tokio::try_join!(
+            lanes,
+            async { Ok::<(), Failure>(scanner.run().await?) },
+            upkeep(daemon, member, &watch, &control, (&numbers, &tables)),
+        )?;
         Ok(())
     };
     let ending = async {
@@ -390,7 +406,7 @@ async fn give_up_log(
     control: &Control,
     error: &Error,
 ) -> Result<(), Failure> {
-    member.health.failed(State::Retrying, error, now_us());
+    member.health.failed(State::Retrying, error.cause.name(), error, now_us());
     let tables: Vec<_> = bind(daemon, member, &member.site.describe().await?).await?;
     member.site.prepare(&tables).await?;
     let markers = control.lock().await.markers().await?;
@@ -399,7 +415,7 @@ async fn give_up_log(
     let recovered = daemon.ledger.call(move |ledger| {
         let mut watch = lock(&watch);
         let marked = ledger.site(id).and_then(|record| record.marked);
-        let older = continuity::is_older(&Known { ledger: ledger.id, site: id, identity: None, marked }, &markers);
+        let older = continuity::is_older(&Remembered { ledger: ledger.id, site: id, identity: None, marked }, &markers);
         match older {
             true => lost::restored(ledger, &mut watch, id, &markers, &now_at, now_us())?,
             false => drop(lost::lost_log(ledger, &mut watch, id, &markers, &now_at, now_us())?),
@@ -431,6 +447,13 @@ fn marker_schema(config: &SiteConfig) -> String {
         Endpoint::Postgres(server) => server.schema.clone(),
         Endpoint::Sqlite { .. } => "main".into(),
     }
+}
+
+/// Who we are, for a second daemon that tries; no other daemon, nor this one after a restart, says the same.
+fn holder(daemon: &Daemon) -> String {
+    let (process, host, state_dir) = (std::process::id(), host_name(), daemon.config.daemon.state_dir.display());
+    let since = jiff::Timestamp::from_microsecond(daemon.started_us).unwrap_or_default();
+    format!("rosterd, process {process} on {host}, state_dir {state_dir}, since {since}")
 }
 
 fn host_name() -> String {

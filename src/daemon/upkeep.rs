@@ -11,13 +11,16 @@ use crate::capture::follow::now_us;
 use crate::capture::numbers::{self, Numbers};
 use crate::capture::{Watch, lock};
 use crate::model::SiteTable;
-use crate::sites::Cause;
+use crate::sites::{Cause, ping};
 
 /// Rows of the marker table removed at once.
 const FORGET_MAX: usize = 256;
 const UPKEEP: Duration = Duration::from_millis(250);
-/// A watermark every ten seconds: a backup of the site that is older than that can be told by the one it lacks.
-const HEARTBEAT_TICKS: u32 = 40;
+/// A watermark every ten seconds at least, measured as a heartbeat or not: a backup of the site that is older than that can be told
+/// by the one it lacks.
+const WATERMARK: Duration = Duration::from_secs(10);
+const PING_TICKS: u32 = 20;
+const FORGET_TICKS: u32 = 20;
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -35,10 +38,16 @@ pub(super) async fn fence(
     });
     let (marker, payload, reached) = marked.await.map_err(|error| Some(error.into()))?;
     crate::crash_point!("fence.drawn", member.config.name);
+    let begun = Instant::now();
     control.lock().await.mark(marker, &payload).await.map_err(|error| Some(error.into()))?;
     crate::crash_point!("fence.marked", member.config.name);
     match tokio::time::timeout(FENCE, reached).await {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(())) => {
+            if daemon.config.daemon.heartbeat.is_some() {
+                member.health.heard(begun.elapsed(), now_us());
+            }
+            Ok(())
+        }
         _ => Err(None),
     }
 }
@@ -48,30 +57,30 @@ pub(super) async fn fence(
 pub(super) async fn upkeep(
     daemon: &Arc<Daemon>,
     member: &Arc<Member>,
+    watch: &Arc<Mutex<Watch>>,
     control: &Control,
     numbers: (&Numbers, &[Arc<SiteTable>]),
 ) -> Result<(), Failure> {
     numbers::align(control, &member.config.name, numbers.1).await?;
     let id = member.id;
     let mut ticks = 0u32;
+    let every = daemon.config.daemon.heartbeat.unwrap_or(WATERMARK);
+    let heartbeat_ticks = (every.as_millis() / UPKEEP.as_millis()) as u32;
     loop {
         tokio::time::sleep(UPKEEP).await;
         ticks += 1;
-        if ticks.is_multiple_of(HEARTBEAT_TICKS) {
-            let marked = daemon.ledger.call(move |ledger| {
-                ledger.set_markers_aside()?;
-                Ok((ledger.next_marker()?, ledger.watermark(id)))
-            });
-            let (marker, payload) = marked.await?;
-            control.lock().await.mark(marker, &payload).await?;
-            crate::crash_point!("heartbeat.marked", member.config.name);
+        if ticks.is_multiple_of(PING_TICKS) {
+            // Before anything is written: that takes as long as the server likes, so that it does not tell a silent connection.
+            ping(control.lock().await.as_mut(), &member.config.name).await?;
+        }
+        if ticks.is_multiple_of(heartbeat_ticks) {
+            heartbeat(daemon, member, watch, control).await?;
         }
         repeat(member, control).await?;
         realign(member, control, numbers).await?;
-        if ticks.is_multiple_of(20) {
+        if ticks.is_multiple_of(FORGET_TICKS) {
             let heard = daemon.ledger.call(move |ledger| Ok(ledger.take_heard(id, FORGET_MAX))).await?;
             if heard.is_empty() {
-                control.lock().await.ping().await?;
                 continue;
             }
             control.lock().await.forget(&heard).await?;
@@ -80,6 +89,31 @@ pub(super) async fn upkeep(
             crate::crash_point!("markers.forgotten", member.config.name);
         }
     }
+}
+
+/// Writes a watermark, and has it measured how soon it comes back through the site's log, unless another one is still awaited.
+async fn heartbeat(daemon: &Arc<Daemon>, member: &Arc<Member>, watch: &Arc<Mutex<Watch>>, control: &Control) -> Result<(), Failure> {
+    let (id, waiting) = (member.id, watch.clone());
+    let begun = Instant::now();
+    let measured = daemon.config.daemon.heartbeat.is_some() && member.health.beat(now_us());
+    let marked = daemon.ledger.call(move |ledger| {
+        ledger.set_markers_aside()?;
+        let marker = ledger.next_marker()?;
+        Ok((marker, ledger.watermark(id), measured.then(|| lock(&waiting).wait_for(marker))))
+    });
+    let (marker, payload, reached) = marked.await?;
+    if let Some(reached) = reached {
+        let health = member.health.clone();
+        // Ends with the session at the latest: whoever would answer goes with it.
+        tokio::spawn(async move {
+            if reached.await.is_ok() {
+                health.heard(begun.elapsed(), now_us());
+            }
+        });
+    }
+    control.lock().await.mark(marker, &payload).await?;
+    crate::crash_point!("heartbeat.marked", member.config.name);
+    Ok(())
 }
 
 /// Runs after-apply statements once more whose time has come. One that fails is counted and logged, and does no other harm.

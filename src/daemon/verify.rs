@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
-use super::{Daemon, LEDGER_FILE, connect, is_free};
+use super::{Daemon, connect, is_free, stored_ledger};
 use crate::capture::follow::now_us;
 use crate::capture::lock;
 use crate::config::{Config, SiteConfig};
-use crate::ledger::Ledger;
 use crate::model::SiteId;
 use crate::ops::joining::{self, Joining};
 use crate::ops::verify::{self, Failure, Pace, Progress, Subject, TableVerification, Verification};
@@ -18,12 +17,7 @@ use crate::sites::binding::Plan;
 /// Compares every site, or the one of that name, each with a connection of its own and all of them at the same time.
 pub async fn verify(config: &Config, only: Option<&str>, pace: Pace, progress: &Progress) -> Result<Verification, Failure> {
     let begun = Instant::now();
-    let opened = || {
-        let mut ledger = Ledger::open_read_only(&config.daemon.state_dir.join(LEDGER_FILE))?;
-        ledger.bind_registered(&config.tables)?;
-        Ok::<_, Failure>(ledger)
-    };
-    let ledger = opened()?;
+    let ledger = stored_ledger(config)?;
     let is_followed = !is_free(&config.daemon.state_dir);
     let mut subjects = Vec::new();
     for site in &config.sites {
@@ -35,7 +29,7 @@ pub async fn verify(config: &Config, only: Option<&str>, pace: Pace, progress: &
     let plan = Plan::new(config, &hub.site.describe().await?);
     let subjects = subjects.iter().filter(|subject| only.is_none_or(|name| subject.config.name == name));
     let each = subjects.map(|subject| async {
-        let ledger = opened()?;
+        let ledger = stored_ledger(config)?;
         verify::site(&plan, &ledger, subject, pace, progress).await
     });
     let tables: Vec<TableVerification> = try_join_all(each).await?.into_iter().flatten().collect();
@@ -44,8 +38,7 @@ pub async fn verify(config: &Config, only: Option<&str>, pace: Pace, progress: &
 
 /// Counts what would happen to the rows of a configured site that is not in the roster yet.
 pub async fn joining(config: &Config, name: &str) -> Result<Joining, Failure> {
-    let mut ledger = Ledger::open_read_only(&config.daemon.state_dir.join(LEDGER_FILE))?;
-    ledger.bind_registered(&config.tables)?;
+    let ledger = stored_ledger(config)?;
     let subject = |site: &SiteConfig| {
         let id = SiteId(u16::MAX);
         Subject { id, config: site.clone(), site: connect(id, site, &config.daemon), is_followed: false }

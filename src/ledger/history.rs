@@ -37,7 +37,7 @@ pub enum QuarantineKind {
 }
 
 impl QuarantineKind {
-    const ALL: [QuarantineKind; 6] = [
+    pub const ALL: [QuarantineKind; 6] = [
         QuarantineKind::Unique,
         QuarantineKind::Reference,
         QuarantineKind::Data,

@@ -89,7 +89,7 @@ impl ToSql for Stored<'_> {
 fn read(ledger: &Ledger) -> Result<()> {
     let tables: Vec<TableId> = ledger.tables().iter().map(|shared| shared.table.id).collect();
     for table in tables {
-        for (id, key, _) in ledger.slice(table, i64::MIN, ROWS_MAX)? {
+        for (id, key, _) in ledger.slice(table, i64::MIN, ROWS_MAX)?.rows {
             let _ = (key.reveal(), ledger.load_id(id)?);
         }
         let _ = (ledger.count_rows(table)?, ledger.highest_key(table)?);

@@ -28,7 +28,7 @@ pub use history::{ConflictRecord, QuarantineKind, QuarantineRecord};
 pub use open::{FORMAT, SiteRecord};
 pub use owed::{Lane, Queues, UnderWay};
 pub use progress::{Mode, Phase, TableProgress};
-pub use rows::{Freshness, RowId};
+pub use rows::{Freshness, RowId, Slice};
 pub use thread::Handle;
 
 use crate::model::{Cell, Key, MarkerId, Predicate, SharedUnique, SiteId, Table, TableId};

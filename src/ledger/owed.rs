@@ -54,7 +54,13 @@ impl Queues {
 #[derive(Default)]
 pub struct UnderWay {
     rows: HashMap<RowId, Sent>,
-    batches: HashMap<MarkerId, Vec<RowId>>,
+    batches: HashMap<MarkerId, SentBatch>,
+}
+
+struct SentBatch {
+    rows: Vec<RowId>,
+    /// Markers that it removes at the site.
+    forgets: Vec<MarkerId>,
 }
 
 struct Sent {
@@ -139,10 +145,10 @@ impl Ledger {
         Watermark { ledger: self.id, site }.encode()
     }
 
-    /// A batch goes out.
-    pub fn send(&mut self, site: SiteId, marker: MarkerId, rows: Vec<(RowId, SentRow)>) {
+    /// A batch goes out; `forgets`: markers from [`Ledger::take_heard`] that it removes.
+    pub fn send(&mut self, site: SiteId, marker: MarkerId, rows: Vec<(RowId, SentRow)>, forgets: Vec<MarkerId>) {
         let under_way = self.under_way.entry(site).or_default();
-        under_way.batches.insert(marker, rows.iter().map(|(id, _)| *id).collect());
+        under_way.batches.insert(marker, SentBatch { rows: rows.iter().map(|(id, _)| *id).collect(), forgets });
         for (id, row) in rows {
             under_way.rows.insert(id, Sent { row, marker, committed: false });
         }
@@ -151,24 +157,37 @@ impl Ledger {
     /// The site has committed the batch: its rows may be written again before the log shows them.
     pub fn committed(&mut self, site: SiteId, marker: MarkerId) {
         let Some(under_way) = self.under_way.get_mut(&site) else { return };
-        for id in under_way.batches.get(&marker).into_iter().flatten() {
+        for id in under_way.batches.get(&marker).map_or(&[][..], |batch| &batch.rows) {
             if let Some(sent) = under_way.rows.get_mut(id).filter(|sent| sent.marker == marker) {
                 sent.committed = true;
             }
         }
     }
 
-    /// The batch is not under way any more: its landing was captured, or it did not commit. Gives back its rows, for
-    /// [`Ledger::bury_waiting`] unless they are stored anyhow.
+    /// The batch did not commit, or nobody knows any more whether it did: the markers that it was to remove wait for another. Gives back
+    /// its rows, for [`Ledger::bury_waiting`] unless they are stored anyhow.
     pub fn returned(&mut self, site: SiteId, marker: MarkerId) -> Vec<RowId> {
-        let Some(under_way) = self.under_way.get_mut(&site) else { return Vec::new() };
-        let rows = under_way.batches.remove(&marker).unwrap_or_default();
-        for id in &rows {
+        let batch = self.take_under_way(site, marker);
+        self.forget_later(site, &batch.forgets);
+        batch.rows
+    }
+
+    /// The site's log has shown the batch, so that it is on the site's disk with all that it did. Gives its rows' numbers.
+    pub fn came_back(&mut self, site: SiteId, marker: MarkerId) -> Result<Vec<RowId>> {
+        let batch = self.take_under_way(site, marker);
+        self.forgotten(site, &batch.forgets)?;
+        Ok(batch.rows)
+    }
+
+    fn take_under_way(&mut self, site: SiteId, marker: MarkerId) -> SentBatch {
+        let under_way = self.under_way.entry(site).or_default();
+        let batch = under_way.batches.remove(&marker).unwrap_or(SentBatch { rows: Vec::new(), forgets: Vec::new() });
+        for id in &batch.rows {
             if under_way.rows.get(id).is_some_and(|sent| sent.marker == marker) {
                 under_way.rows.remove(id);
             }
         }
-        rows
+        batch
     }
 
     /// Batches that have been handed out and not been heard back.
@@ -216,7 +235,9 @@ impl Ledger {
 
     /// The site has not removed these markers.
     pub fn forget_later(&mut self, site: SiteId, markers: &[MarkerId]) {
-        self.heard.entry(site).or_default().extend(markers);
+        if !markers.is_empty() {
+            self.heard.entry(site).or_default().extend(markers);
+        }
     }
 
     pub(super) fn load_heard(&mut self) -> Result<()> {
@@ -227,5 +248,32 @@ impl Ledger {
             self.heard.entry(SiteId(r.get(0)?)).or_default().insert(MarkerId(r.get(1)?));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ledger::forget::tests::ledger_of_two;
+
+    /// The site has answered that the batch is committed, and has lost it in a crash.
+    #[test]
+    fn markers_are_forgotten_when_the_log_shows_that_they_are_gone() {
+        let (mut ledger, sites, _) = ledger_of_two();
+        let earlier = ledger.next_marker().unwrap();
+        ledger.heard(sites[1], earlier).unwrap();
+        for lost in [true, false] {
+            let forgets = ledger.take_heard(sites[1], 10);
+            assert_eq!(forgets, [earlier]);
+            let marker = ledger.next_marker().unwrap();
+            ledger.send(sites[1], marker, Vec::new(), forgets);
+            ledger.committed(sites[1], marker);
+            assert!(ledger.was_heard(sites[1], earlier).unwrap());
+            if lost {
+                ledger.returned(sites[1], marker);
+            } else {
+                ledger.came_back(sites[1], marker).unwrap();
+            }
+            assert_eq!(ledger.was_heard(sites[1], earlier).unwrap(), lost);
+        }
     }
 }

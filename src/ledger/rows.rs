@@ -28,8 +28,18 @@ impl Freshness {
 /// Source transactions that a row remembers while it is owed; past it, in a backlog, they may arrive in parts.
 const TRANSACTIONS_MAX: usize = 64;
 
+/// Rows of one table, from going through the ledger's rows in its own order.
+#[derive(Default)]
+pub struct Slice {
+    pub rows: Vec<(RowId, Key, Row)>,
+    /// The last row looked at, of whichever table; None: there is none further on.
+    pub last: Option<i64>,
+}
+
 /// Rows read at once where a whole table is gone through.
 const SLICE_ROWS: usize = 1000;
+/// Rows of any table looked at for each one wanted, before a slice is given with fewer.
+const LOOKED_AT: usize = 20;
 
 impl Ledger {
     /// The row's number, if the ledger has it, and its record, blank otherwise.
@@ -48,6 +58,14 @@ impl Ledger {
         }
     }
 
+    /// As [`Ledger::load`], where the row's number is likely to be `id`.
+    pub fn load_sent(&self, table: TableId, key: &Key, id: Option<RowId>) -> Result<(Option<RowId>, Row)> {
+        match id.map(|id| self.load_id(id)).transpose()?.flatten() {
+            Some((found, at, row)) if found == table && at == *key => Ok((id, row)),
+            _ => self.load(table, key),
+        }
+    }
+
     pub fn load_id(&self, id: RowId) -> Result<Option<(TableId, Key, Row)>> {
         let mut query = self.db.prepare_cached("SELECT tbl, key, record FROM row WHERE id = ?1")?;
         let found = query.query_row([id.0], |r| Ok((TableId(r.get(0)?), r.get::<_, Vec<u8>>(1)?, r.get::<_, Vec<u8>>(2)?))).optional()?;
@@ -63,7 +81,9 @@ impl Ledger {
         let Some(at) = self.shared.iter().position(|shared| shared.table.id == table) else { return Ok(()) };
         row.lay_to_rest(|site| self.is_sure(site, id));
         row.tidy(&self.shared[at].roster);
-        if row.is_over(&self.shared[at].roster) || !row.life.exists() && mutation::without("tombstones") {
+        // A site that deleted the row itself may still get a write of ours to the old life.
+        let sure = || id.is_none() || self.shared[at].roster.sites.iter().all(|view| self.is_sure(view.id, id));
+        if row.is_over(&self.shared[at].roster) && sure() || !row.life.exists() && mutation::without("tombstones") {
             if let Some(id) = id {
                 self.reclaim(table, id, &row)?;
                 self.db.prepare_cached("DELETE FROM row WHERE id = ?1")?.execute([id.0])?;
@@ -170,43 +190,51 @@ impl Ledger {
     }
 
     /// Up to `limit` rows of `table` above `after` in the ledger's own order: for sweeps and for reading all of it.
-    pub fn slice(&self, table: TableId, after: i64, limit: usize) -> Result<Vec<(RowId, Key, Row)>> {
+    pub fn slice(&self, table: TableId, after: i64, limit: usize) -> Result<Slice> {
         let width = self.width(table)?;
-        let mut query = self.db.prepare_cached("SELECT id, key, record FROM row WHERE id > ?1 AND tbl = ?2 ORDER BY id LIMIT ?3")?;
-        let mut rows = query.query(params![after, table.0, limit as i64])?;
-        let mut out = Vec::new();
-        while let Some(r) = rows.next()? {
-            let key = self.key(table, r.get_ref(1)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?)?;
-            let record = r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
-            out.push((RowId(r.get(0)?), key, Row::decode(record, width)?));
+        let mut query = self.db.prepare_cached(
+            "SELECT id, tbl = ?2, CASE WHEN tbl = ?2 THEN key END, CASE WHEN tbl = ?2 THEN record END FROM row WHERE id > ?1 ORDER BY id LIMIT ?3",
+        )?;
+        let mut found = query.query(params![after, table.0, (limit * LOOKED_AT) as i64])?;
+        let mut slice = Slice::default();
+        while slice.rows.len() < limit
+            && let Some(r) = found.next()?
+        {
+            let id: i64 = r.get(0)?;
+            slice.last = Some(id);
+            if r.get(1)? {
+                let key = self.key(table, r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?)?;
+                let record = r.get_ref(3)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
+                slice.rows.push((RowId(id), key, Row::decode(record, width)?));
+            }
         }
-        Ok(out)
+        Ok(slice)
     }
 
     /// Goes through all rows of a table; they may be changed meanwhile.
     pub(super) fn each_row(&mut self, table: TableId, mut visit: impl FnMut(&mut Ledger, RowId, Key, Row) -> Result<()>) -> Result<()> {
         let mut after = i64::MIN;
         loop {
-            let rows = self.slice(table, after, SLICE_ROWS)?;
-            let Some((last, ..)) = rows.last() else { return Ok(()) };
-            after = last.0;
-            for (id, key, row) in rows {
+            let slice = self.slice(table, after, SLICE_ROWS)?;
+            let Some(last) = slice.last else { return Ok(()) };
+            after = last;
+            for (id, key, row) in slice.rows {
                 visit(self, id, key, row)?;
             }
         }
     }
 
-    /// Looks through up to `limit` rows of `table` above `after` for tombstones that every site holds, and drops them.
+    /// Looks through up to `limit` rows above `after` for tombstones of `table` that every site holds, and drops them.
     /// Gives the last row looked at; None when there are no more.
     pub fn bury(&mut self, table: TableId, after: i64, limit: usize) -> Result<Option<i64>> {
         let (mut last, mut found) = (None, Vec::new());
         {
             let mut query =
-                self.db.prepare_cached("SELECT id, substr(record, 1, 8) FROM row WHERE id > ?1 AND tbl = ?2 ORDER BY id LIMIT ?3")?;
+                self.db.prepare_cached("SELECT id, tbl = ?2, substr(record, 1, 8) FROM row WHERE id > ?1 ORDER BY id LIMIT ?3")?;
             let mut rows = query.query(params![after, table.0, limit as i64])?;
             while let Some(r) = rows.next()? {
                 let id = RowId(r.get(0)?);
-                if !Row::exists_in(r.get_ref(1)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?) {
+                if r.get(1)? && !Row::exists_in(r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?) {
                     found.push(id);
                 }
                 last = Some(id.0);
@@ -341,7 +369,7 @@ mod tests {
         let id = id.unwrap();
         let write = owed(&stored, ledger.shared(table).unwrap().roster.site(sites[1]), None).unwrap();
         let marker = ledger.next_marker().unwrap();
-        ledger.send(sites[1], marker, vec![(id, crate::resolve::sent_row(&stored, &write, table, &key))]);
+        ledger.send(sites[1], marker, vec![(id, crate::resolve::sent_row(&stored, &write, table, &key))], Vec::new());
         ledger.store(table, &key, Some(id), row(2, vec![None]), Freshness::LIVE).unwrap();
         assert!(ledger.load_id(id).unwrap().is_some(), "the insert that is under way is not told from a new row any more");
         // The batch turns out not to have been committed.
@@ -351,13 +379,35 @@ mod tests {
 
         ledger.store(table, &key, None, row(2, vec![None]), Freshness::LIVE).unwrap();
         assert!(ledger.load(table, &key).unwrap().0.is_none());
-        // After a restart nobody knows what was under way, until the site's log has been read to where it ended.
+        // After a restart nobody knows what was under way, until the sites' logs have been read to where they ended.
         let mut ledger = ledger.reopen().unwrap();
         crate::ledger::forget::tests::bind_two(&mut ledger, &sites, table);
         ledger.store(table, &key, None, row(2, vec![None]), Freshness::LIVE).unwrap();
         assert!(ledger.load(table, &key).unwrap().0.is_some());
+        ledger.caught_up(sites[0]).unwrap();
+        assert!(ledger.load(table, &key).unwrap().0.is_some());
         ledger.caught_up(sites[1]).unwrap();
         assert!(ledger.load(table, &key).unwrap().0.is_none());
+    }
+
+    /// The site has deleted the row, and made it anew, before our write to it comes there.
+    #[test]
+    fn a_tombstone_that_every_site_holds_waits_for_a_write_on_its_way_too() {
+        let (mut ledger, sites, table) = ledger_of_two();
+        let key = Key(vec![Value::Int(1)]);
+        let register = Register { value: Value::Int(1), dot: Dot { site: sites[0], counter: 1 }, at_us: 5 };
+        let row = Row { life: Life(1), registers: vec![Some(register)], held: vec![held(sites[1], 0)], transactions: vec![] };
+        ledger.store(table, &key, None, row, Freshness::LIVE).unwrap();
+        let (id, stored) = ledger.load(table, &key).unwrap();
+        let write = owed(&stored, ledger.shared(table).unwrap().roster.site(sites[1]), None).unwrap();
+        let marker = ledger.next_marker().unwrap();
+        ledger.send(sites[1], marker, vec![(id.unwrap(), crate::resolve::sent_row(&stored, &write, table, &key))], Vec::new());
+        let deleted = Row { life: Life(2), registers: vec![None], held: vec![], transactions: vec![] };
+        ledger.store(table, &key, id, deleted, Freshness::LIVE).unwrap();
+        assert_eq!(ledger.load(table, &key).unwrap().0, id);
+        let returned = ledger.returned(sites[1], marker);
+        ledger.bury_waiting(&returned).unwrap();
+        assert_eq!(ledger.load(table, &key).unwrap().0, None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ const SECOND_DAEMON: &str = "second daemon";
 /// The answer of `rosterd check`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    #[serde(rename = "version")]
     pub format: u32,
     /// The hub first.
     pub sites: Vec<SiteReport>,
@@ -118,9 +119,9 @@ impl Subject {
         self.found.push(finding);
     }
 
-    /// What was looked at could not be. A site that goes away in the middle is one that does not answer.
+    /// What was looked at could not be. A site that goes away in the middle, or is locked by its applications, is one that does not answer.
     pub fn refuse(&mut self, what: &str, error: Error) {
-        self.reachable &= !error.is_away();
+        self.reachable &= !error.is_away() && error.cause != Cause::Busy;
         let finding = failed(what, error, &self.config.name);
         self.add(finding);
     }

@@ -9,6 +9,7 @@ use crate::model::Table;
 /// The answer of `rosterd conflicts`: the latest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conflicts {
+    #[serde(rename = "version")]
     pub format: u32,
     /// How many are kept in all.
     pub kept: u64,
@@ -39,6 +40,7 @@ pub struct Lost {
 /// The answer of `rosterd quarantine list`: the oldest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quarantine {
+    #[serde(rename = "version")]
     pub format: u32,
     pub rows: Vec<HeldBack>,
 }

@@ -12,6 +12,7 @@ use crate::resolve::{Held, Known, Row, SiteView, owed};
 /// The answer of `rosterd inspect TABLE KEY`. Times are microseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
+    #[serde(rename = "version")]
     pub format: u32,
     pub table: String,
     pub key: String,

@@ -19,6 +19,7 @@ const SLICE_ROWS: usize = 2000;
 /// The answer of `rosterd site add NAME --dry-run`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Joining {
+    #[serde(rename = "version")]
     pub format: u32,
     pub site: String,
     pub tables: Vec<TableJoining>,
@@ -90,10 +91,10 @@ async fn compare(
     }
     let mut after = i64::MIN;
     loop {
-        let rows = ledger.slice(shared.table.id, after, SLICE_ROWS)?;
-        let Some((last, ..)) = rows.last() else { return Ok(found) };
-        after = last.0;
-        found.copied += rows.iter().filter(|(id, _, row)| row.life.exists() && !seen.contains(id)).count() as u64;
+        let slice = ledger.slice(shared.table.id, after, SLICE_ROWS)?;
+        let Some(last) = slice.last else { return Ok(found) };
+        after = last;
+        found.copied += slice.rows.iter().filter(|(id, _, row)| row.life.exists() && !seen.contains(id)).count() as u64;
     }
 }
 

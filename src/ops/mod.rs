@@ -2,8 +2,8 @@
 //!
 //! [`status`], [`inspect`] and [`history`] are told from the ledger, so they hold for a stopped daemon too; a running one lays
 //! its sites' [`crate::capture::health::Figures`] over them and answers on its socket ([`admin`]). [`check`] proves a
-//! configuration against live databases. Shapes are serialized as they are: each has a `format` number that
-//! rises when a field changes its meaning or goes. Values of rows are in them only where they were asked for.
+//! configuration against live databases. Shapes are serialized as they are: each has a `version` number that
+//! rises when a field changes its meaning or goes (docs/json.md). Values of rows are in them only where they were asked for.
 
 pub mod admin;
 pub mod check;
@@ -21,6 +21,8 @@ pub mod joining;
 pub mod joining_text;
 pub mod keys;
 pub mod pairs;
+pub mod process;
+pub mod readiness;
 pub mod schema;
 pub mod status;
 pub mod status_text;

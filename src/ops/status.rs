@@ -1,8 +1,11 @@
 //! How every site is doing.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
+use super::text::lag;
 use super::verify::Verification;
 use crate::capture::fuse;
 use crate::capture::health::{Figures, State};
@@ -12,6 +15,7 @@ use crate::model::SiteId;
 /// The answer of `rosterd status`. Times are microseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
+    #[serde(rename = "version")]
     pub format: u32,
     /// Whether the daemon answered; otherwise all is told from the ledger.
     pub running: bool,
@@ -53,6 +57,8 @@ pub struct SiteStatus {
     /// From the commit at a source to the commit here, over the last rows applied.
     pub lag_p50_us: Option<i64>,
     pub lag_p99_us: Option<i64>,
+    /// How soon what is written there comes back through its log; None: not measured.
+    pub heartbeat: Option<Heartbeat>,
     pub owed: Owed,
     /// Rows written, or about to be, whose landing has not been captured.
     pub under_way: u64,
@@ -61,9 +67,15 @@ pub struct SiteStatus {
     pub quarantined: u64,
     /// Of those, rows of the site's own that wait for somebody to say whose key it is, or which value stands.
     pub apart: u64,
+    /// All that are held back, by kind.
+    pub quarantined_by: BTreeMap<String, u64>,
     pub scans: Vec<Scan>,
     pub stopped_tables: Vec<StoppedTable>,
     pub last_error: Option<LastError>,
+    /// Errors that ended a session since the daemon was started, by cause.
+    pub errors_by: BTreeMap<String, u64>,
+    /// Conflicts decided by what it wrote since the daemon was started, by kind.
+    pub conflicts_by: BTreeMap<String, u64>,
     /// Why an after-apply statement failed last, since the daemon was started.
     pub failed_statement: Option<LastError>,
     /// Since the daemon was started.
@@ -81,6 +93,17 @@ pub enum SiteState {
     Paused,
     /// The daemon does not run.
     NotRunning,
+}
+
+/// The lag of a site's log, measured by a mark that is written there for this alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// From writing the last one that came back until it was captured.
+    pub round_trip_us: i64,
+    /// When that was.
+    pub heard_us: i64,
+    /// When the oldest one was written that has not come back.
+    pub waiting_since_us: Option<i64>,
 }
 
 /// Rows that the site does not have as they should be, by what they wait for.
@@ -175,21 +198,30 @@ impl Status {
         stopped.into_iter().chain(self.sites.iter().flat_map(SiteStatus::bad_news)).chain(verified).collect()
     }
 
-    /// One line for systemd and the log: `3 sites following, 0 rows owed`.
+    /// One line for systemd: `3 sites followed, 0 owed, lag p99 12.0 ms`, or what is wrong.
     pub fn line(&self) -> String {
-        let following = self.sites.iter().filter(|site| site.state == SiteState::Following).count();
-        let mut line = match following == self.sites.len() {
-            true => format!("{} following", counted(following as u64, "site", "sites")),
-            false => format!("{following} of {} sites following", self.sites.len()),
+        let followed = self.sites.iter().filter(|site| site.state == SiteState::Following).count();
+        let mut line = match followed == self.sites.len() {
+            true => format!("{} followed", counted(followed as u64, "site", "sites")),
+            false => {
+                let others = self.sites.iter().filter(|site| site.state != SiteState::Following);
+                let others: Vec<String> = others.map(|site| format!("{} {}", site.name, site.state_in_words())).collect();
+                format!("{followed} of {} sites followed ({})", self.sites.len(), others.join(", "))
+            }
         };
-        let owed: u64 = self.sites.iter().map(|site| site.owed.total).sum();
-        line += &format!(", {} owed", counted(owed, "row", "rows"));
-        let copying = self.sites.iter().filter(|site| !site.scans.is_empty()).count();
-        if copying > 0 {
-            line += &format!(", copying at {copying}");
+        let sum = |of: fn(&SiteStatus) -> u64| self.sites.iter().map(of).sum::<u64>();
+        line += &format!(", {} owed", sum(|site| site.owed.total));
+        let told = [
+            (self.sites.iter().filter(|site| !site.scans.is_empty()).count() as u64, "copying at"),
+            (sum(|site| site.stopped_tables.len() as u64), "tables stopped:"),
+            (self.quarantined, "rows held back:"),
+            (self.verified.as_ref().map_or(0, Verification::different), "rows differ:"),
+        ];
+        for (count, what) in told.into_iter().filter(|(count, _)| *count > 0) {
+            line += &format!(", {what} {count}");
         }
-        if self.quarantined > 0 {
-            line += &format!(", {} held back", counted(self.quarantined, "row", "rows"));
+        if let Some(lag_us) = self.sites.iter().filter_map(|site| site.lag_p99_us).max() {
+            line += &format!(", lag p99 {}", lag(lag_us));
         }
         line
     }
@@ -230,8 +262,21 @@ impl SiteStatus {
         news
     }
 
+    pub(super) fn state_in_words(&self) -> &'static str {
+        match self.state {
+            SiteState::Starting => "starting",
+            SiteState::CatchingUp => "catching up",
+            SiteState::Following => "following",
+            SiteState::Retrying => "retrying",
+            SiteState::Stopped if self.blown().is_some() => "stopped by its fuse",
+            SiteState::Stopped => "stopped",
+            SiteState::Paused => "paused",
+            SiteState::NotRunning => "not running",
+        }
+    }
+
     /// Why its fuse has blown, if so.
-    fn blown(&self) -> Option<&str> {
+    pub fn blown(&self) -> Option<&str> {
         self.stopped_tables.iter().map(|stopped| stopped.reason.as_str()).find(|reason| reason.starts_with(fuse::BLOWN))
     }
 
@@ -248,13 +293,21 @@ impl SiteStatus {
         };
         self.address = Some(figures.address.clone());
         (self.lag_p50_us, self.lag_p99_us) = (figures.lag_us(50), figures.lag_us(99));
+        let waiting_since_us = figures.beating_us;
+        self.heartbeat = figures.heartbeat.map(|heartbeat| Heartbeat {
+            round_trip_us: heartbeat.round_trip_us,
+            heard_us: heartbeat.heard_us,
+            waiting_since_us,
+        });
         self.last_error = figures.last_error.clone().map(|text| LastError { text, at_us: figures.error_us });
         self.failed_statement = figures.failed_statement.clone().map(|(text, at_us)| LastError { text, at_us });
+        let named = |counts: &BTreeMap<&'static str, u64>| counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        (self.errors_by, self.conflicts_by) = (named(&figures.errors), named(&figures.conflicts));
         self.counts = Some(Counts {
             captured_changes: figures.captured_changes,
             applied_rows: figures.applied_rows,
             batches: figures.batches,
-            conflicts: figures.conflicts,
+            conflicts: figures.conflicts.values().sum(),
             connects: figures.connects,
             failed_statements: figures.failed_statements,
         });
@@ -271,6 +324,12 @@ fn site(ledger: &Ledger, record: &SiteRecord, now_us: i64) -> Result<SiteStatus>
             None => {}
         }
     }
+    let mut quarantined_by = BTreeMap::new();
+    let quarantined = ledger.count_quarantined(record.id) as u64;
+    for kind in QuarantineKind::ALL.into_iter().filter(|_| quarantined > 0) {
+        let count = ledger.count_quarantined_as(record.id, kind)?;
+        (count > 0).then(|| quarantined_by.insert(kind.name().to_owned(), count));
+    }
     Ok(SiteStatus {
         name: record.name.clone(),
         role: if record.hub { "hub" } else { "client" }.into(),
@@ -281,14 +340,18 @@ fn site(ledger: &Ledger, record: &SiteRecord, now_us: i64) -> Result<SiteStatus>
         seen_us: record.seen_us,
         lag_p50_us: None,
         lag_p99_us: None,
+        heartbeat: None,
         owed: owed(ledger, record.id),
         under_way: ledger.under_way(record.id).map_or(0, |under_way| under_way.rows() as u64),
         conflicts_lost: ledger.count_conflicts_lost_by(record.id)?,
-        quarantined: ledger.count_quarantined(record.id) as u64,
-        apart: ledger.count_quarantined_as(record.id, QuarantineKind::Apart)?,
+        quarantined,
+        apart: quarantined_by.get(QuarantineKind::Apart.name()).copied().unwrap_or(0),
+        quarantined_by,
         scans,
         stopped_tables,
         last_error: None,
+        errors_by: BTreeMap::new(),
+        conflicts_by: BTreeMap::new(),
         failed_statement: None,
         counts: None,
     })

@@ -4,6 +4,8 @@ use super::status::{Scan, SiteState, SiteStatus, Status, counted};
 use super::text::{Page, Tone, age, grouped, keep, lag, lines, moment, seconds, shortened};
 
 const POSITION_CHARS: usize = 24;
+/// A heartbeat that has not come back after this is worth a word.
+const LATE_US: i64 = 2_000_000;
 
 /// For a terminal, or for a plain file.
 pub fn render(status: &Status, page: Page) -> String {
@@ -52,18 +54,10 @@ fn headline(status: &Status) -> String {
 }
 
 fn state(site: &SiteStatus) -> String {
-    let state = match site.state {
-        SiteState::Starting => "starting",
-        SiteState::CatchingUp => "catching up",
-        SiteState::Following => "following",
-        SiteState::Retrying => "retrying",
-        SiteState::Stopped => "stopped",
-        SiteState::Paused => "paused",
-        SiteState::NotRunning => "not running",
-    };
     match site.scans.iter().any(|scan| scan.phase != "waiting") && site.state == SiteState::Following {
         true => "copying".into(),
-        false => state.into(),
+        false if site.state == SiteState::Stopped => "stopped".into(),
+        false => site.state_in_words().into(),
     }
 }
 
@@ -97,6 +91,14 @@ fn details(site: &SiteStatus, now_us: i64) -> String {
         out += &format!(", log at {}", shortened(position, POSITION_CHARS));
     }
     out.push('\n');
+    if let Some(heartbeat) = &site.heartbeat {
+        out += &format!("  heartbeat {}", lag(heartbeat.round_trip_us));
+        let waiting = heartbeat.waiting_since_us.filter(|since| now_us - since > LATE_US);
+        out += &match waiting {
+            Some(since) => format!(", heard {} ago; one waits since {}\n", age(heartbeat.heard_us, now_us), age(since, now_us)),
+            None => format!(", heard {} ago\n", age(heartbeat.heard_us, now_us)),
+        };
+    }
     for scan in &site.scans {
         out += &format!("  {}, {}: {}\n", scan.table, scan.why, progress(scan));
     }
@@ -122,8 +124,10 @@ fn details(site: &SiteStatus, now_us: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::ops::status::{Counts, LastError, Owed, StoppedTable};
+    use crate::ops::status::{Counts, Heartbeat, LastError, Owed, StoppedTable};
 
     fn site(name: &str) -> SiteStatus {
         SiteStatus {
@@ -136,14 +140,18 @@ mod tests {
             seen_us: Some(60_000_000),
             lag_p50_us: Some(3_200),
             lag_p99_us: Some(21_500),
+            heartbeat: Some(Heartbeat { round_trip_us: 3_100, heard_us: 60_500_000, waiting_since_us: None }),
             owed: Owed::default(),
             under_way: 0,
             conflicts_lost: 0,
             quarantined: 0,
             apart: 0,
+            quarantined_by: BTreeMap::new(),
             scans: Vec::new(),
             stopped_tables: Vec::new(),
             last_error: None,
+            errors_by: BTreeMap::new(),
+            conflicts_by: BTreeMap::new(),
             failed_statement: None,
             counts: Some(Counts::default()),
         }
@@ -196,6 +204,7 @@ rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 3 rows held ba
 ";
         assert!(text.starts_with(expected), "{text}");
         for line in [
+            "  heartbeat 3.1 ms, heard 0 s ago\n",
             "  users, first copy: reading, 60 %, 120,000 of about 200,000 rows, 31 s left\n",
             "  sessions stopped: its definition does not fit\n",
             "  last error, 6 s ago: site pa: no answer\n",
@@ -216,12 +225,13 @@ rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 3 rows held ba
     fn the_shape_of_the_json_is_fixed() {
         let json = serde_json::to_value(status()).unwrap();
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-        assert_eq!(keys(&json), "at_us conflicts format ledger_bytes news quarantined running seen_us sites started_us");
+        assert_eq!(keys(&json), "at_us conflicts ledger_bytes news quarantined running seen_us sites started_us version");
         assert_eq!(
             keys(&json["sites"][1]),
-            "address apart captured_us conflicts_lost counts failed_statement lag_p50_us lag_p99_us last_error name owed position \
-             quarantined role scans seen_us state stopped_tables under_way"
+            "address apart captured_us conflicts_by conflicts_lost counts errors_by failed_statement heartbeat lag_p50_us lag_p99_us \
+             last_error name owed position quarantined quarantined_by role scans seen_us state stopped_tables under_way"
         );
+        assert_eq!(keys(&json["sites"][1]["heartbeat"]), "heard_us round_trip_us waiting_since_us");
         assert_eq!(keys(&json["sites"][1]["owed"]), "bulk live total urgent");
         assert_eq!(keys(&json["sites"][1]["scans"][0]), "percent phase rows_estimated rows_read seconds_left table why");
         assert_eq!(json["sites"][2]["state"], "retrying");
@@ -230,6 +240,9 @@ rosterd runs since 1970-01-01 00:00:01Z (60 s); 3 conflicts kept, 3 rows held ba
 
     #[test]
     fn one_line_for_systemd() {
-        assert_eq!(status().line(), "2 of 3 sites following, 1234 rows owed, copying at 1, 3 rows held back");
+        assert_eq!(
+            status().line(),
+            "2 of 3 sites followed (pa retrying), 1234 owed, copying at 1, tables stopped: 1, rows held back: 3, lag p99 21.5 ms"
+        );
     }
 }

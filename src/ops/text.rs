@@ -88,6 +88,43 @@ pub fn lines(table: &Table) -> String {
     all.iter().map(|line| format!("{}\n", line.get(margin..).unwrap_or(""))).collect()
 }
 
+/// Lines that are longer are broken between words, and go on two blanks further in than they began.
+pub fn wrapped(text: &str, columns: usize) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        // What has colours is a table's, which fits.
+        if line.chars().count() <= columns || line.contains('\x1b') {
+            out += line;
+            out.push('\n');
+            continue;
+        }
+        let indent = " ".repeat((line.len() - line.trim_start().len() + 2).min(columns / 2));
+        let mut now = String::from(&line[..line.len() - line.trim_start().len()]);
+        let mut is_empty = true;
+        for word in line.split_whitespace() {
+            let mut word = word;
+            if !is_empty && now.chars().count() + 1 + word.chars().count() > columns {
+                out += &format!("{now}\n");
+                (now, is_empty) = (indent.clone(), true);
+            }
+            if !is_empty {
+                now.push(' ');
+            }
+            // One that is longer than the page is cut.
+            while now.chars().count() + word.chars().count() > columns {
+                let room = columns.saturating_sub(now.chars().count()).max(1);
+                let at = word.char_indices().nth(room).map_or(word.len(), |(at, _)| at);
+                out += &format!("{now}{}\n", &word[..at]);
+                (now, word) = (indent.clone(), &word[at..]);
+            }
+            now += word;
+            is_empty = false;
+        }
+        out += &format!("{now}\n");
+    }
+    out
+}
+
 /// A moment as people read it: `2026-01-31 23:59:59Z`.
 pub fn moment(us: i64) -> String {
     match jiff::Timestamp::from_microsecond(us) {
@@ -155,6 +192,17 @@ mod tests {
         assert_eq!(shortened("mysql:0-1-200000", 8), "mysql:0…");
         assert_eq!((grouped(7), grouped(123_456), grouped(2_500_000)), ("7".into(), "123,456".into(), "2,500,000".into()));
         assert_eq!(moment(0), "1970-01-01 00:00:00Z");
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        let text = format!("short\n! {}\n  log at {}\n", "several words ".repeat(9), "x".repeat(90));
+        let broken = wrapped(&text, 40);
+        assert!(broken.lines().all(|line| line.chars().count() <= 40), "{broken}");
+        assert!(broken.starts_with("short\n! several words several words several\n  words "), "{broken}");
+        let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+        assert_eq!(letters(&broken), letters(&text));
+        assert_eq!(wrapped("ä ö", 1), "ä\nö\n");
     }
 
     #[test]

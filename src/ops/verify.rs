@@ -1,13 +1,14 @@
 //! Every site's rows compared with the ledger, by their canonical values; nothing is changed.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, keys};
 use crate::capture::follow::now_us;
+use crate::capture::lock;
 use crate::config::SiteConfig;
 use crate::ledger::{self, Ledger, Shared};
 use crate::model::{Cell, Column, Image, Key, SiteId, SiteTable, Writer, fingerprint};
@@ -30,6 +31,7 @@ const KEYS_AT_ONCE: usize = 200;
 /// The answer of `rosterd verify`, and what `status` says of the last one that the daemon made by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
+    #[serde(rename = "version")]
     pub format: u32,
     /// When it had ended, microseconds since 1970.
     pub at_us: i64,
@@ -104,17 +106,17 @@ pub struct Progress(Mutex<Vec<Passing>>);
 
 impl Progress {
     pub fn now(&self) -> Vec<Passing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     fn note(&self, passing: Passing) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         all.retain(|other| (&other.site, &other.table) != (&passing.site, &passing.table));
         all.push(passing);
     }
 
     fn done(&self, site: &str, table: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|passing| passing.site != site || passing.table != table);
+        lock(&self.0).retain(|passing| passing.site != site || passing.table != table);
     }
 }
 
@@ -233,11 +235,11 @@ impl Pass<'_> {
     fn missing(&mut self, seen: &HashSet<u64>) -> Result<(), Failure> {
         let mut after = i64::MIN;
         loop {
-            let rows = self.ledger.slice(self.shared.table.id, after, SLICE_ROWS)?;
-            let Some((last, ..)) = rows.last() else { return Ok(()) };
-            after = last.0;
+            let slice = self.ledger.slice(self.shared.table.id, after, SLICE_ROWS)?;
+            let Some(last) = slice.last else { return Ok(()) };
+            after = last;
             let room = SUSPECTS_MAX.saturating_sub(self.suspects.len());
-            let unseen = rows.into_iter().filter(|(_, key, row)| row.life.exists() && !seen.contains(&print(key)));
+            let unseen = slice.rows.into_iter().filter(|(_, key, row)| row.life.exists() && !seen.contains(&print(key)));
             self.suspects.extend(unseen.map(|(_, key, _)| (key, Difference::default())).take(room));
         }
     }

@@ -40,6 +40,17 @@ pub enum ConflictKind {
 }
 
 impl ConflictKind {
+    pub const ALL: [ConflictKind; 8] = [
+        ConflictKind::InsertExists,
+        ConflictKind::UpdateOriginDiffers,
+        ConflictKind::UpdateDeleted,
+        ConflictKind::DeleteOriginDiffers,
+        ConflictKind::InitialDiffers,
+        ConflictKind::RestoredDiffers,
+        ConflictKind::AgainstDirection,
+        ConflictKind::MultipleUniqueConflicts,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             ConflictKind::InsertExists => "insert_exists",
@@ -214,7 +225,9 @@ impl Seen<'_> {
             && !self.roster.is_hub(self.dot.site)
         {
             self.out.conflict(ConflictKind::AgainstDirection, current.dot.site, self.dot.site, vec![(column, value.clone())]);
-            return self.row.hold(held, column, if keep { current.dot } else { self.dot }, value);
+            // What is in a column that our insert left out, and has never been owed, may be its default: the hub's value goes over it.
+            let own = keep && (fresh || self.row.dot_of(held, column).is_some());
+            return self.row.hold(held, column, if own { current.dot } else { self.dot }, value);
         }
         let causal = !mutation::without("causal");
         if causal && self.row.dot_of(held, column) == Some(current.dot) {

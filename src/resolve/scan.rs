@@ -162,26 +162,38 @@ pub fn restored(row: &mut Row, roster: &Roster, policy: &TablePolicy, dot: Dot, 
             // It was deleted so long ago that the ledger has forgotten it.
             row.life = Life(2);
         }
-        held.life = if row.life.exists() { row.life } else { Life(row.life.0 - 1) };
+        held.life = match row.life.exists() {
+            true if !held.apart && is_of_an_older_life(row, dot.site, content) => Life(row.life.0 - 2),
+            true => row.life,
+            false => Life(row.life.0 - 1),
+        };
+        let merged_life = held.life == row.life;
         for (column, cell) in content.iter().enumerate() {
             let Cell::Value(value) = cell else { continue };
-            match row.registers.get(column).and_then(Option::as_ref) {
-                Some(register) if row.life.exists() && register.value == *value => {}
-                None if row.life.exists() && !held.apart => {}
-                _ => {
-                    held.columns.push((column as u16, Some((Dot { site: dot.site, counter: 0 }, fingerprint(value)))));
-                    lost.extend((!held.apart).then(|| (column, value.clone())));
-                }
+            let merged = row.registers.get(column).and_then(Option::as_ref);
+            let same = merged.is_some_and(|register| register.value == *value);
+            if merged_life && (same || merged.is_none() && !held.apart) {
+                continue;
             }
+            held.columns.push((column as u16, Some((Dot { site: dot.site, counter: 0 }, fingerprint(value)))));
+            lost.extend((!held.apart && !same).then(|| (column, value.clone())));
         }
     }
     out.conflict(ConflictKind::RestoredDiffers, someone_else(row, roster, dot.site), dot.site, lost);
     row.put_held(held);
     row.tidy(roster);
     match content {
-        Some(content) => out.and(fill_gaps(row, roster, policy, dot, content, 0)),
-        None => out,
+        Some(content) if row.life_at(dot.site) == row.life => out.and(fill_gaps(row, roster, policy, dot, content, 0)),
+        _ => out,
     }
+}
+
+/// The merged row was deleted and made anew since, as far as the site was heard, and `content` has something in a column that the
+/// new row has no value for: that may be the old one's.
+fn is_of_an_older_life(row: &Row, site: SiteId, content: &[Cell]) -> bool {
+    let is_behind = row.held(site).is_some_and(|held| held.life < row.life);
+    let mut gaps = content.iter().zip(&row.registers).filter(|(_, register)| register.is_none());
+    row.life > Life(1) && is_behind && gaps.any(|(cell, _)| matches!(cell, Cell::Value(_)))
 }
 
 /// The row is not at `site`, which an operator does not take for a delete: the site is owed it.

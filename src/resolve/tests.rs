@@ -328,6 +328,18 @@ fn the_ledger_wins_over_a_restored_backup() {
 }
 
 #[test]
+fn nothing_of_a_deleted_row_comes_from_a_backup_into_the_one_made_anew() {
+    let mut bench = Bench::shared();
+    bench.sees(B, None);
+    bench.roster.sites[2].has[1] = false;
+    bench.sees(B, Some([5, LEFT_OUT]));
+    bench.knows(A, AFTER_A_BACKUP);
+    let observed = bench.scans(A, Some([5, 2]));
+    assert_eq!((bench.merged(), &*observed.conflicts[0].lost), (Some([5, LEFT_OUT]), &[(1, Value::Int(2))][..]));
+    assert_eq!(bench.owed(A).unwrap().kind, WriteKind::Delete, "what the new row has no value for goes with the old one");
+}
+
+#[test]
 fn a_restored_row_that_the_ledger_does_not_know_is_removed() {
     let mut bench = Bench::new();
     bench.knows(A, AFTER_A_BACKUP);
@@ -397,7 +409,10 @@ fn a_default_that_our_insert_left_is_not_kept_against_the_hubs_value() {
     let sent = bench.sent(A);
     bench.sees(HUB, Some([1, 7]));
     bench.lands(A, &sent, Some([1, 0]));
-    assert_eq!(bench.owed(A).unwrap().columns.iter().map(|(column, _)| *column).collect::<Vec<_>>(), [1]);
+    let owed = |bench: &Bench| bench.owed(A).unwrap().columns.iter().map(|(column, _)| *column).collect::<Vec<_>>();
+    assert_eq!(owed(&bench), [1]);
+    bench.sees(A, Some([2, 0]));
+    assert_eq!((bench.merged(), owed(&bench)), (Some([2, 7]), vec![1]), "nor when another column is changed there");
 }
 
 #[test]

@@ -131,6 +131,8 @@ impl World {
             let rows = &self.sites[n].rows;
             self.blown.retain(|(of, place)| *of != n && rows.contains_key(place));
         }
+        // Compared anew, rows come to the site one by one.
+        self.history.transactions.clear();
         self.reconnect(n);
         self.note_rows();
         true

@@ -71,13 +71,22 @@ impl World {
         let merged = self.merged();
         if before.undone || self.is_undone(n) {
             self.history.overtaken(made);
+            for (place, _, after) in changes {
+                if after.is_none() && !self.is_read(n, *place) {
+                    self.history.never_read(n, *place);
+                }
+            }
         }
         if self.revives() && before.known {
             self.check_revived(n, at, changes, &before, whole, &merged);
         }
         match self.plan.focus {
             Focus::Fuse if self.plan.ruin == 0.0 => self.check_fuse(n, changes, &before),
-            Focus::Kin if before.known => self.check_kin(n, changes, &before, &merged),
+            Focus::Kin if before.known => {
+                let apart = self.apart();
+                self.history.not_yet_shared(made, |place| apart.contains(&(n, place)));
+                self.check_kin(n, changes, &before, &merged);
+            }
             Focus::Unique { .. } => self.check_renamed(changes, &before, &merged),
             _ => {}
         }

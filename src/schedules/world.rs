@@ -1,22 +1,20 @@
 //! The sites, the ledger, and the steps that one schedule is made of.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::history::History;
+use super::lanes::InHand;
 use super::plan::{Focus, Plan, WIDTH};
 use super::random::Random;
 use super::site::{Entry, Place, RowChange, Site, TABLES, image, key, number, table};
-use crate::apply::{Job, Limits, Retry, Target, TargetTable, settle, take};
+use crate::apply::{Retry, Target, TargetTable};
 use crate::capture::{Report, Watch, absorb, chunk, recover};
 use crate::ledger::{Ledger, Phase, Shared, TableProgress};
 use crate::model::*;
 use crate::mutation;
 use crate::resolve::{Known, Roster, SiteView};
-use crate::sites::{Lane, Outcome, Rejection};
-
-const LANES: [Lane; 2] = [Lane::Urgent, Lane::Bulk];
 
 pub struct World {
     pub random: Random,
@@ -38,6 +36,8 @@ pub struct World {
     /// Rows that were deleted when a fuse blew, and that have not been deleted otherwise since: site and row.
     pub blown: Vec<(usize, Place)>,
     pub conflicts: usize,
+    /// Nothing crashes or loses its connection any more.
+    pub calm: bool,
     pub traced: bool,
 }
 
@@ -67,27 +67,34 @@ impl DerefMut for Store {
 /// What the daemon has in memory for one site.
 pub struct Worker {
     pub id: SiteId,
-    target: Target,
+    pub target: Target,
     watch: Watch,
-    retry: Retry,
-    /// One batch in hand for each lane.
-    pub jobs: [Option<InHand>; 2],
+    pub retry: Retry,
+    /// Up to two batches in hand for each lane: while one is written, the answer to the one before is noted and the next is made.
+    pub jobs: [VecDeque<InHand>; 2],
     /// Log index, on connecting, that capture has to reach before anything is applied, and the markers that were there on connecting.
     pub fence: usize,
-    met: Vec<MarkerId>,
+    pub met: Vec<MarkerId>,
     scan: Scan,
-}
-
-pub enum InHand {
-    Taken(Job),
-    Answered(Job, Option<Outcome>),
 }
 
 enum Scan {
     Idle,
-    Opened { table: TableId, high: MarkerId, after: Option<Key> },
-    Read(MarkerId),
-    Closing,
+    Opened {
+        table: TableId,
+        high: MarkerId,
+        after: Option<Key>,
+    },
+    /// `last`: the last row read; None at the end of the table.
+    Read {
+        table: TableId,
+        high: MarkerId,
+        last: Option<Key>,
+    },
+    Closing {
+        table: TableId,
+        last: Option<Key>,
+    },
 }
 
 impl World {
@@ -113,6 +120,7 @@ impl World {
             kin: HashMap::new(),
             blown: Vec::new(),
             conflicts: 0,
+            calm: false,
             traced: std::env::var("ROSTERD_TRACE").is_ok(),
             random,
             plan,
@@ -203,7 +211,7 @@ impl World {
             Entry::Watermark(marker) => LogItem::Watermark { site, marker, position },
             Entry::Local { ts, changes, made } => {
                 let images: Vec<Change> = changes.iter().map(|change| self.change(n, *change)).collect();
-                self.note_capture(n, &images, &made);
+                self.note_capture(n, &images, &changes, &made);
                 let view = |change: &Change| self.ledger.shared(change.table).map(|shared| shared.roster.site(site));
                 whole =
                     images.iter().map(|c| c.after.as_ref().is_some_and(|after| view(c).is_some_and(|view| view.is_whole(after)))).collect();
@@ -230,29 +238,6 @@ impl World {
         true
     }
 
-    fn note_capture(&mut self, n: usize, images: &[Change], made: &[i64]) {
-        let id = self.workers[n].id;
-        for change in images {
-            let view = self.ledger.shared(change.table).unwrap().roster.site(id).clone();
-            let place = (change.table.0, number(&change.key.0[0]));
-            let whole = |image: &Option<Image>| image.as_ref().is_some_and(|image| view.is_whole(image));
-            if self.is_older(n, place) && !(whole(&change.before) && whole(&change.after)) {
-                self.history.forgive(place, made);
-            }
-        }
-        let all_known = (0..self.sites.len()).all(|n| self.is_known(n));
-        let own_known = self.is_known(n);
-        self.history.captured(made, own_known, all_known && images.len() > 1);
-    }
-
-    /// The row has not been read since the site was restored from a backup. What is written on it now can be told from
-    /// what is older by the images in the log only; without them the ledger wins.
-    fn is_older(&self, n: usize, (table, k): Place) -> bool {
-        let view = self.ledger.shared(TableId(table)).unwrap().roster.site(self.workers[n].id);
-        let (_, row) = self.ledger.load(TableId(table), &key(k)).unwrap();
-        row.held(view.id).map_or(0, |held| held.seen) < view.known.restored()
-    }
-
     fn reconcile(&mut self, n: usize) -> bool {
         let (site, clock) = (self.workers[n].id, self.clock);
         match std::mem::replace(&mut self.workers[n].scan, Scan::Idle) {
@@ -271,110 +256,54 @@ impl World {
                     self.check_blown();
                     return true;
                 }
-                let opened = self.durable(|ledger| chunk::open(ledger, site, table, clock)).unwrap();
-                let (low, high, after) = (opened.low, opened.high, opened.after.clone());
-                self.workers[n].watch.open_chunk(opened);
-                self.workers[n].scan = Scan::Opened { table, high, after: after.clone() };
-                if mutation::without("low_watermark") {
-                    self.read_chunk(n, table, after);
-                    self.workers[n].scan = Scan::Read(high);
-                    self.application(n);
-                }
-                self.sites[n].log.push(Entry::Watermark(low));
+                self.open_chunk(n, table, None);
             }
-            Scan::Opened { table, high, after } => {
-                self.read_chunk(n, table, after);
-                self.workers[n].scan = Scan::Read(high);
-            }
-            Scan::Read(high) => {
+            Scan::Opened { table, high, after } => self.read_chunk(n, table, high, after),
+            Scan::Read { table, high, last } => {
                 self.sites[n].log.push(Entry::Watermark(high));
-                self.workers[n].scan = Scan::Closing;
+                self.workers[n].scan = Scan::Closing { table, last };
             }
-            Scan::Closing if self.workers[n].watch.has_chunk() => {
-                self.workers[n].scan = Scan::Closing;
+            Scan::Closing { table, last: Some(last) } if self.random.chance(50.0) => self.open_chunk(n, table, Some(last)),
+            Scan::Closing { table, last } if self.workers[n].watch.has_chunk() => {
+                self.workers[n].scan = Scan::Closing { table, last };
                 return false;
             }
-            Scan::Closing => {}
+            Scan::Closing { .. } => {}
         }
         true
     }
 
-    fn read_chunk(&mut self, n: usize, table: TableId, after: Option<Key>) {
+    /// `after`: the last row of a chunk whose end capture may not have come to.
+    fn open_chunk(&mut self, n: usize, table: TableId, after: Option<Key>) {
+        let (site, clock) = (self.workers[n].id, self.clock);
+        let watch = std::mem::take(&mut self.workers[n].watch);
+        let opened = self.durable(|ledger| chunk::open(ledger, &watch, site, table, after, clock));
+        self.workers[n].watch = watch;
+        let Some(opened) = opened else { return };
+        let (low, high, after) = (opened.low, opened.high, opened.after.clone());
+        self.workers[n].watch.open_chunk(opened);
+        self.workers[n].scan = Scan::Opened { table, high, after: after.clone() };
+        if mutation::without("low_watermark") {
+            self.read_chunk(n, table, high, after);
+            self.application(n);
+        }
+        self.sites[n].log.push(Entry::Watermark(low));
+    }
+
+    fn read_chunk(&mut self, n: usize, table: TableId, high: MarkerId, after: Option<Key>) {
         let from = after.map_or(i64::MIN, |key| number(&key.0[0]) + 1);
         let limit = self.random.of(&[1, 2, 10]);
         let has = self.plan.has(n);
         let range = self.sites[n].rows.range((table.0, from)..(table.0 + 1, i64::MIN));
         let rows: Vec<_> = range.take(limit).map(|((_, k), row)| (key(*k), image(*k, *row, &has))).collect();
-        let last = rows.len() < limit;
-        self.workers[n].watch.fill_chunk(rows, last);
-    }
-
-    fn apply(&mut self, n: usize) -> bool {
-        let lane = self.random.below(2);
-        self.step_lane(n, lane) || self.step_lane(n, 1 - lane)
-    }
-
-    fn step_lane(&mut self, n: usize, lane: usize) -> bool {
-        match self.workers[n].jobs[lane].take() {
-            None => return self.take(n, lane),
-            Some(InHand::Taken(job)) => {
-                let (ts, shows_idle) = (self.committed(n), self.random.chance(50.0));
-                let early = Rejection::Reference("a parent that is still to come".into());
-                let outcome = match self.random.below(100) {
-                    0..3 => None,
-                    // Not where a row waits for a minute, with others of its transaction: that is too long for a parent.
-                    3..6 if self.plan.focus != Focus::Filter => Some(Outcome::Rejected(vec![(self.random.below(job.rows.len()), early)])),
-                    _ => Some(self.sites[n].carry_out(&job.batch, ts, shows_idle)),
-                };
-                self.trace(|| format!("site {n} {:?} {outcome:?}", job.marker));
-                self.check_written(n, &job, outcome.as_ref());
-                self.workers[n].jobs[lane] = Some(InHand::Answered(job, outcome));
-                match self.random.below(100) {
-                    0..3 => self.crash(),
-                    3..6 => self.reconnect(n),
-                    _ => {}
-                }
-            }
-            Some(InHand::Answered(job, outcome)) => {
-                let worker = &mut self.workers[n];
-                settle(&mut self.ledger, &worker.target, &mut worker.retry, &job, outcome.as_ref(), self.clock * self.plan.tick_us())
-                    .unwrap();
-            }
-        }
-        true
-    }
-
-    fn take(&mut self, n: usize, lane: usize) -> bool {
-        if self.position(n) < self.workers[n].fence && !mutation::without("fence") {
-            return false;
-        }
-        let (site, met) = (self.workers[n].id, std::mem::take(&mut self.workers[n].met));
-        for marker in met {
-            if !self.ledger.unheard(site).contains(&marker) {
-                self.ledger.heard(site, marker).unwrap();
-            }
-        }
-        self.ledger.caught_up(site).unwrap();
-        let waited = !self.workers[n].retry.is_empty();
-        let worker = &mut self.workers[n];
-        worker.retry.requeue(&mut self.ledger, &worker.target, self.clock * self.plan.tick_us()).unwrap();
-        if self.ledger.queues(site).is_none_or(|queues| queues.is_empty()) {
-            return waited;
-        }
-        let limits = Limits::new(self.random.of(&[1, 2, 10]), 1 << 20);
-        let owed = self.owed_rows(n);
-        let worker = &mut self.workers[n];
-        let job = take(&mut self.ledger, &worker.target, LANES[lane], &limits, &worker.retry, self.clock * self.plan.tick_us()).unwrap();
-        let Some(job) = job else { return waited };
-        self.trace(|| format!("site {n} takes {:?} {:?}", job.marker, job.rows));
-        self.note_rows();
-        self.check_job(n, lane, &job, &owed, limits.closure_rows_max);
-        self.workers[n].jobs[lane] = Some(InHand::Taken(job));
-        true
+        let at_end = rows.len() < limit;
+        let last = rows.last().filter(|_| !at_end).map(|(key, _): &(Key, Image)| key.clone());
+        self.workers[n].watch.fill_chunk(high, rows, at_end);
+        self.workers[n].scan = Scan::Read { table, high, last };
     }
 
     /// The daemon is killed.
-    fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.trace(|| "crash".into());
         self.ledger.reopen();
         for n in 0..self.workers.len() {
@@ -388,8 +317,9 @@ impl World {
     pub fn reconnect(&mut self, n: usize) {
         self.trace(|| format!("site {n} reconnects"));
         let (site, markers) = (self.workers[n].id, self.sites[n].markers.clone());
-        self.workers[n].watch.abandon_chunk();
-        (self.workers[n].jobs, self.workers[n].scan) = ([None, None], Scan::Idle);
+        self.workers[n].watch.abandon_chunks();
+        let worker = &mut self.workers[n];
+        (worker.jobs, worker.scan, worker.retry) = (Default::default(), Scan::Idle, Retry::default());
         self.connect(n);
         self.durable(|ledger| {
             for marker in ledger.unheard(site) {
@@ -402,7 +332,8 @@ impl World {
                 returned.into_iter().try_for_each(|id| ledger.requeue(site, id))?;
                 ledger.heard(site, marker)?;
             }
-            Ok(())
+            // As `recover` does: rows that the last session had put aside.
+            ledger.rebuild_queues()
         });
     }
 
@@ -433,7 +364,7 @@ impl World {
         });
         self.note_rows();
         let worker = &mut self.workers[n];
-        (worker.jobs, worker.scan, worker.retry) = ([None, None], Scan::Idle, Retry::default());
+        (worker.jobs, worker.scan, worker.retry) = (Default::default(), Scan::Idle, Retry::default());
         self.connect(n);
     }
 
@@ -476,13 +407,16 @@ impl World {
         for n in 0..self.sites.len() {
             if self.is_known(n) {
                 self.history.sure[n] = self.position(n);
+                self.history.all_read(n);
             }
         }
     }
 
     fn settle_down(&mut self) {
-        for _ in 0..6000 {
+        for step in 0..6000 {
             self.clock += 1;
+            // A daemon that never lives for a minute does not come to hold back what it tries for a minute.
+            self.calm = step >= 3000;
             let mut busy = false;
             for n in 0..self.sites.len() {
                 busy |= self.capture(n) || self.apply(n) || self.reconcile(n);
@@ -490,6 +424,7 @@ impl World {
             let queued = self.workers.iter().any(|worker| self.ledger.queues(worker.id).is_some_and(|queues| !queues.is_empty()));
             let operated = !busy && !queued && (0..self.sites.len()).any(|n| self.operate(n));
             if !busy && !queued && !operated {
+                self.calm = false;
                 return;
             }
         }
@@ -499,8 +434,8 @@ impl World {
     /// The rows of the ledger by their place.
     pub fn ledger_rows(&self) -> BTreeMap<Place, (crate::ledger::RowId, crate::resolve::Row)> {
         let of_table = |table: TableId| {
-            let rows = self.ledger.slice(table, 0, 1000).unwrap();
-            rows.into_iter().map(move |(id, key, row)| ((table.0, number(&key.0[0])), (id, row)))
+            let slice = self.ledger.slice(table, 0, 1000).unwrap();
+            slice.rows.into_iter().map(move |(id, key, row)| ((table.0, number(&key.0[0])), (id, row)))
         };
         TABLES.into_iter().flat_map(of_table).collect()
     }
@@ -536,7 +471,7 @@ impl Worker {
             target,
             watch: Watch::default(),
             retry: Retry::default(),
-            jobs: [None, None],
+            jobs: Default::default(),
             fence: 0,
             met: Vec::new(),
             scan: Scan::Idle,

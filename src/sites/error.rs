@@ -20,7 +20,7 @@ pub struct Error {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// No answer, refused connection, unknown host.
+    /// No answer, refused connection, unknown host, no connection left for us.
     Unreachable,
     /// The connection broke in the middle.
     Disconnected,
@@ -34,7 +34,7 @@ pub enum Cause {
     ReadOnly,
     /// No room on its disk.
     Full,
-    /// Deadlock, lock wait, statement timeout, too many connections: worth another try soon.
+    /// Deadlock, lock wait, statement timeout: worth another try soon.
     Busy,
     /// The log does not reach back to where we left off, the slot is gone, or the log is another one.
     LogLost,
@@ -46,6 +46,43 @@ pub enum Cause {
     Protocol,
     /// The server or a table can't be used as it is configured.
     Unsupported,
+}
+
+impl Cause {
+    pub const ALL: [Cause; 13] = [
+        Cause::Unreachable,
+        Cause::Disconnected,
+        Cause::Credentials,
+        Cause::Tls,
+        Cause::Privilege,
+        Cause::ReadOnly,
+        Cause::Full,
+        Cause::Busy,
+        Cause::LogLost,
+        Cause::Missing,
+        Cause::Held,
+        Cause::Protocol,
+        Cause::Unsupported,
+    ];
+
+    /// As metrics name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cause::Unreachable => "unreachable",
+            Cause::Disconnected => "disconnected",
+            Cause::Credentials => "credentials",
+            Cause::Tls => "tls",
+            Cause::Privilege => "privilege",
+            Cause::ReadOnly => "read_only",
+            Cause::Full => "full",
+            Cause::Busy => "busy",
+            Cause::LogLost => "log_lost",
+            Cause::Missing => "missing",
+            Cause::Held => "held",
+            Cause::Protocol => "protocol",
+            Cause::Unsupported => "unsupported",
+        }
+    }
 }
 
 /// What the caller does about an error.

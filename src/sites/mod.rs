@@ -14,6 +14,7 @@ pub mod sqlite;
 pub mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -94,12 +95,12 @@ pub type MarkerRow = (MarkerId, MarkerKind, Vec<u8>);
 pub struct Past {
     /// Empty where there is no marker table.
     pub markers: Vec<MarkerRow>,
-    pub log: Thread,
+    pub log: Continuation,
 }
 
 /// Whether a site's log goes on from where capture stopped.
 #[derive(Debug)]
-pub enum Thread {
+pub enum Continuation {
     /// The names of transactions (GTIDs) prove it, whatever server it is by now.
     Proven,
     /// Nothing speaks against it; a place in another server's log could look the same.
@@ -108,12 +109,12 @@ pub enum Thread {
     Lost(Error),
 }
 
-impl Thread {
+impl Continuation {
     /// Of an attempt to find the place: a lost log is an answer, anything else is an error.
-    fn of(found: Result<()>, otherwise: Thread) -> Result<Thread> {
+    fn of(found: Result<()>, otherwise: Continuation) -> Result<Continuation> {
         match found {
             Ok(()) => Ok(otherwise),
-            Err(error) if error.cause == Cause::LogLost => Ok(Thread::Lost(error)),
+            Err(error) if error.cause == Cause::LogLost => Ok(Continuation::Lost(error)),
             Err(error) => Err(error),
         }
     }
@@ -215,6 +216,8 @@ pub enum Rejection {
     Unique(String),
     /// A parent is missing or children are left (the constraint's name): may be cured by rows yet to come.
     Reference(String),
+    /// An application's transaction has it locked, or one of the rows that the same statement writes, for longer than we wait.
+    Locked,
     /// The site refuses the row for another reason (a check constraint, a trigger, a value too long).
     Data(String),
 }
@@ -249,6 +252,18 @@ pub trait Writer: Send {
 
     /// Cheap proof that the connection lives and the lock is still held.
     async fn ping(&mut self) -> Result<()>;
+}
+
+/// An idle connection that takes longer than this to answer is lost, though nobody has closed it.
+pub const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// [`Writer::ping`], and an end to waiting: a connection that has gone silent gives no error.
+pub async fn ping(writer: &mut dyn Writer, site: &str) -> Result<()> {
+    match tokio::time::timeout(SILENCE_MAX, writer.ping()).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::new(Cause::Disconnected, site, format!("a connection has been silent for {} s", SILENCE_MAX.as_secs()))
+            .advice("it is made anew; look at the network between the two if this comes again")),
+    }
 }
 
 #[async_trait]

@@ -181,7 +181,8 @@ impl Stage {
     fn assert_is_held(&self, status: ExitStatus, daemon: &Binary, what: &str) {
         let log = daemon.log();
         let held = status.code() == Some(3) && log.lines().rev().take(3).any(|line| line.contains("another one works on these sites"));
-        assert!(held || self.revived.get(), "instead {what} the daemon ended with {status}:\n{}", end_of(&log));
+        let found: Vec<&str> = log.lines().rev().take(LOG_LINES).filter(|line| line.contains(" error ")).collect();
+        assert!(held || self.revived.get(), "instead {what} the daemon ended with {status}: {found:?}\n{}", end_of(&log));
     }
 
     /// The daemon is started and dies at this point, at the site.

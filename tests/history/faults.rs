@@ -7,9 +7,9 @@ use rosterd::ops::admin::Request;
 
 use crate::proxy::Proxy;
 use crate::roster::Engine::*;
-use crate::roster::{self, Binary, Roster, Site, wait_for};
+use crate::roster::{Binary, Roster, wait_for};
 use crate::seeded::Seeded;
-use crate::servers::{Kind, Server};
+use crate::servers::Server;
 use crate::workload::Town;
 
 /// The pause between two faults, and how long something stays down, at most.
@@ -41,16 +41,11 @@ struct Counts {
 impl Troubled {
     /// Servers of its own; which of them is the hub is drawn.
     pub fn new(seed: u64) -> Troubled {
-        let mut kinds = [(MariaDb118, Kind::MariaDb118), (Postgres18, Kind::Postgres18), (MySql97, Kind::MySql97)];
-        kinds.rotate_left((seed % 3) as usize);
-        let folder = tempfile::Builder::new().prefix("rosterd-roster-").tempdir().expect("a temporary folder");
-        let servers: Vec<Server> = kinds.iter().map(|(_, kind)| Server::start(*kind)).collect();
-        let names = roster::names(kinds.len() + 1);
-        let placed = kinds.iter().zip(&servers).zip(&names);
-        let mut sites: Vec<Site> = placed.map(|(((engine, _), server), name)| Site::on(server, *engine, name)).collect();
-        let proxies = sites.iter_mut().zip(&servers).map(|(site, server)| behind_proxy(site, server)).collect();
-        sites.push(Site::create(Sqlite, &names[kinds.len()], folder.path()));
-        let (roster, random) = (Roster::of(sites, folder), Seeded::new(seed, 0));
+        let mut engines = [MariaDb118, Postgres18, MySql97, Sqlite];
+        engines[..3].rotate_left((seed % 3) as usize);
+        let (servers, mut roster) = Roster::on_own_servers(&engines, |_| &[]);
+        let proxies = roster.sites[..3].iter_mut().map(Proxy::before).collect();
+        let random = Seeded::new(seed, 0);
         Troubled { roster, servers, proxies, daemon: None, random, counts: Counts::default() }
     }
 
@@ -153,11 +148,4 @@ impl Troubled {
              {server_restarts} times, {connections_cut} connections were cut, clocks stepped {clock_steps} times"
         )
     }
-}
-
-/// The daemon goes through the proxy; the applications don't.
-fn behind_proxy(site: &mut Site, server: &Server) -> Proxy {
-    let proxy = Proxy::to(server.port());
-    site.url = Some(site.url().replace(&format!(":{}/", server.port()), &format!(":{}/", proxy.port())));
-    proxy
 }

@@ -75,7 +75,9 @@ fn save(server: &mut Option<Server>, roster: &Roster) -> std::path::PathBuf {
         Some(server) => server.save(),
         None => {
             let saved = roster.folder().join("saved.db");
-            std::fs::copy(roster.sites[SUBJECT].database(), &saved).expect("the file can be copied");
+            // As `sqlite3 .backup` does: what is in the write-ahead log yet belongs to it.
+            let db = rusqlite::Connection::open(roster.sites[SUBJECT].database()).expect("the site's file is there");
+            db.execute("VACUUM INTO ?1", [saved.to_string_lossy()]).expect("the file can be saved");
             saved
         }
     }

@@ -22,23 +22,10 @@ fn takes_over(kind: Kind, engine: Engine, options: &[&str], follow: &str, promot
     let (mut primary, replica) = (Server::start_with(kind, options), Server::start_with(kind, options));
     replica.sql("mysql", &follow.replace("{port}", &primary.port().to_string()));
     let (mut roster, proxy) = behind_proxy(&primary, engine);
-    roster.start();
-    roster.settle();
-    roster.sql(SUBJECT, "UPDATE person SET name = 'last of the old one' WHERE uid = 1");
-    roster.settle();
-    let database = roster.sites[SUBJECT].database().to_owned();
-    wait_has_everything(&roster, &primary, &replica);
-    primary.kill();
-    replica.sql("mysql", promote);
-    replica.sql(&database, "INSERT INTO person VALUES (1001, 'first of the new one', 'f@x')");
-    roster.sql(0, "UPDATE person SET mail = 'changed meanwhile' WHERE uid = 2");
-    proxy.lead_to(replica.port());
-
-    roster.sites[SUBJECT] = Site::at(engine, &roster.sites[SUBJECT].name, at(&replica, &database));
-    roster.settle_equal();
-    expect(&roster, 1, Some("last of the old one p1@x"));
-    expect(&roster, 2, Some("person 2 changed meanwhile"));
-    expect(&roster, 1001, Some("first of the new one f@x"));
+    fails_over(&mut roster, &proxy, &mut primary, &replica, engine, |database| {
+        replica.sql("mysql", promote);
+        replica.sql(database, "INSERT INTO person VALUES (1001, 'first of the new one', 'f@x')");
+    });
     assert_eq!(generations(&roster), 1, "a table has been compared anew");
     roster.stop();
 }
@@ -50,26 +37,34 @@ fn a_postgres_standby_takes_over() {
     let (mut roster, proxy) = behind_proxy(&primary, Postgres18);
     let follow = format!("primary_conninfo = 'host=127.0.0.1 port={} user=postgres'\n", primary.port());
     let standby = primary.start_copy(&[], &[("standby.signal", ""), ("postgresql.auto.conf", &follow)]);
+    fails_over(&mut roster, &proxy, &mut primary, &standby, Postgres18, |database| {
+        standby.sql("postgres", "SELECT pg_promote()");
+        standby.sql(database, "INSERT INTO person VALUES (1001, 'first of the new one', 'f@x')");
+        standby.sql(database, "DELETE FROM person WHERE uid = 3");
+    });
+    expect(&roster, 3, None);
+    roster.stop();
+}
+
+/// The primary ends when the other has everything; `promote` lets that one work, and people with it.
+#[track_caller]
+fn fails_over(roster: &mut Roster, proxy: &Proxy, primary: &mut Server, other: &Server, engine: Engine, promote: impl Fn(&str)) {
     roster.start();
     roster.settle();
     roster.sql(SUBJECT, "UPDATE person SET name = 'last of the old one' WHERE uid = 1");
     roster.settle();
     let database = roster.sites[SUBJECT].database().to_owned();
-    wait_has_everything(&roster, &primary, &standby);
+    wait_has_everything(roster, primary, other);
     primary.kill();
-    standby.sql("postgres", "SELECT pg_promote()");
-    standby.sql(&database, "INSERT INTO person VALUES (1001, 'first of the new one', 'f@x')");
-    standby.sql(&database, "DELETE FROM person WHERE uid = 3");
+    promote(&database);
     roster.sql(0, "UPDATE person SET mail = 'changed meanwhile' WHERE uid = 2");
-    proxy.lead_to(standby.port());
+    proxy.lead_to(other.port());
 
-    roster.sites[SUBJECT] = Site::at(Postgres18, &roster.sites[SUBJECT].name, at(&standby, &database));
+    roster.sites[SUBJECT] = Site::at(engine, &roster.sites[SUBJECT].name, at(other, &database));
     roster.settle_equal();
-    expect(&roster, 1, Some("last of the old one p1@x"));
-    expect(&roster, 2, Some("person 2 changed meanwhile"));
-    expect(&roster, 3, None);
-    expect(&roster, 1001, Some("first of the new one f@x"));
-    roster.stop();
+    expect(roster, 1, Some("last of the old one p1@x"));
+    expect(roster, 2, Some("person 2 changed meanwhile"));
+    expect(roster, 1001, Some("first of the new one f@x"));
 }
 
 #[track_caller]

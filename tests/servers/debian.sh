@@ -1,4 +1,4 @@
-# MariaDB and MySQL from Debian suites other than the machine's own. Sourced by fetch.
+# MariaDB and MySQL from Debian suites other than the machine's own, and promtool. Sourced by fetch.
 #
 # Each suite has a private apt state with an empty package list, so that apt resolves the whole closure down to the C
 # library; the packages are unpacked, not installed, and run under their own dynamic loader.
@@ -27,6 +27,22 @@ debian_fetch() {
     rm -rf "$apt"
     "${family}_launchers" "$folder" || return
     "${family}_template" "$folder"
+}
+
+promtool_folder() {
+    debian_folder "$1"
+}
+
+# $1: folder, $2: suite. The program is in Prometheus' own package, and needs nothing but the C library.
+promtool_fetch() {
+    local folder=$1 suite=$2 apt=$1/apt
+    apt_state "$apt" "$suite" || return
+    apt_update "$apt" "$suite" || return
+    mkdir -p "$folder/bin" || return
+    (cd "$apt/cache/archives" && apt_in "$apt" download prometheus) || return
+    dpkg-deb --fsys-tarfile "$apt"/cache/archives/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$folder/bin/promtool" || return
+    chmod 755 "$folder/bin/promtool" || return
+    rm -rf "$apt"
 }
 
 # The mirror that this machine uses, whichever it is. sources.list has "deb [options] uri suite", *.sources "URIs: uri".
@@ -159,21 +175,25 @@ mysql_launchers() {
 }
 
 # What mariadb-install-db does, without its checks of the machine: the shipped SQL in its order.
+# A MariaDB that starts empties its folder of temporary tables: two that share one take each other's.
 mariadb_template() {
     local folder=$1 sql=$1/root/usr/share/mariadb
     ls "$sql"/*_system_tables.sql >/dev/null 2>&1 || sql=$folder/root/usr/share/mysql
-    mkdir "$folder/template"
+    mkdir "$folder/template" "$folder/tmp" || return
     {
         printf 'create database mysql;\nuse mysql;\n'
         cat "$sql"/*_system_tables.sql "$sql"/*_performance_tables.sql "$sql"/*_system_tables_data.sql \
             "$sql"/maria_add_gis_sp_bootstrap.sql "$sql"/*_sys_schema.sql
-    } | "$folder/bin/mariadbd" --bootstrap --skip-grant-tables --user="$(id -un)" --datadir="$folder/template"
+    } | "$folder/bin/mariadbd" --bootstrap --skip-grant-tables --user="$(id -un)" --datadir="$folder/template" \
+        --tmpdir="$folder/tmp" || return
+    rmdir "$folder/tmp"
 }
 
 mysql_template() {
-    mkdir "$1/template"
-    "$1/bin/mysqld" --initialize-insecure --user="$(id -un)" --datadir="$1/template" \
+    mkdir "$1/template" "$1/tmp" || return
+    "$1/bin/mysqld" --initialize-insecure --user="$(id -un)" --datadir="$1/template" --tmpdir="$1/tmp" \
         --secure-file-priv=NULL --mysqlx=OFF || return
+    rmdir "$1/tmp" || return
     # Every copy gets a server_uuid of its own.
     rm -f "$1/template/auto.cnf"
 }

@@ -139,6 +139,7 @@ pub fn site_at(path: PathBuf, lock_wait: Duration) -> Arc<dyn Site> {
     let daemon = Daemon {
         state_dir: PathBuf::new(),
         listen: None,
+        heartbeat: None,
         copy_rows_per_second_max: None,
         verify_every: None,
         verify_rows_per_second_max: None,

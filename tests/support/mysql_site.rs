@@ -19,6 +19,7 @@ pub fn daemon() -> Daemon {
     Daemon {
         state_dir: "/nowhere".into(),
         listen: None,
+        heartbeat: None,
         copy_rows_per_second_max: None,
         verify_every: None,
         verify_rows_per_second_max: None,

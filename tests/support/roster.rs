@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use rosterd::ops::admin::{self, Request};
 
+use crate::servers::Server;
+
 mod roster_daemon;
 mod roster_session;
 mod roster_site;
@@ -49,6 +51,23 @@ impl Roster {
         let names = names(engines.len());
         let sites = engines.iter().zip(&names).map(|(engine, name)| Site::create(*engine, name, folder.path())).collect();
         Roster::of(sites, folder)
+    }
+
+    /// The same on servers of the roster's own, which the test may stop or fill. `options`: more of each server's.
+    #[track_caller]
+    pub fn on_own_servers(engines: &[Engine], options: fn(Engine) -> &'static [&'static str]) -> (Vec<Server>, Roster) {
+        let folder = tempfile::Builder::new().prefix("rosterd-roster-").tempdir().expect("a temporary folder");
+        let (mut servers, mut sites) = (Vec::new(), Vec::new());
+        for (engine, name) in engines.iter().zip(names(engines.len())) {
+            sites.push(match engine.kind() {
+                Some(kind) => {
+                    servers.push(Server::start_with(kind, options(*engine)));
+                    Site::on(servers.last().expect("it was started"), *engine, &name)
+                }
+                None => Site::create(*engine, &name, folder.path()),
+            });
+        }
+        (servers, Roster::of(sites, folder))
     }
 
     #[track_caller]
@@ -108,7 +127,8 @@ impl Roster {
     }
 
     fn own_configuration(&self) -> String {
-        let mut text = format!("[daemon]\nstate_dir = \"state\"\nlisten = \"\"\n{}", self.daemon_settings);
+        let unseen = if self.daemon_settings.contains("listen") { "" } else { "listen = \"\"\n" };
+        let mut text = format!("[daemon]\nstate_dir = \"state\"\n{unseen}{}", self.daemon_settings);
         for (at, site) in self.sites.iter().enumerate() {
             let role = if at == 0 { "role = \"hub\"\n" } else { "" };
             text += &format!("\n[[site]]\nname = {:?}\n{role}{}", site.name, site.configuration());
@@ -141,6 +161,39 @@ impl Roster {
 
     pub fn daemon(&self) -> &InProcess {
         self.running.as_ref().expect("the daemon runs")
+    }
+
+    /// How many rows a site is owed, as the daemon in this process says.
+    #[track_caller]
+    pub fn owed(&self, site: usize) -> u64 {
+        let status = self.daemon().ask(Request::Status).expect("the daemon answers");
+        status["sites"][site]["owed"]["total"].as_u64().expect("its own format")
+    }
+
+    /// The size of the ledger's contents, in pages of its file.
+    pub fn ledger_pages(&self) -> i64 {
+        roster_state::pages(&self.state_dir())
+    }
+
+    /// What the daemon in this process has said last of what is wrong with a site.
+    pub fn last_error(&self, site: usize) -> String {
+        self.daemon().daemon.members[site].health.figures().last_error.clone().unwrap_or_default()
+    }
+
+    /// How often it has connected to a site.
+    pub fn connects(&self, site: usize) -> u64 {
+        self.daemon().daemon.members[site].health.figures().connects
+    }
+
+    /// Waits until it says that something is wrong with a site, in these words.
+    #[track_caller]
+    pub fn wait_error(&self, site: usize, words: &[&str]) {
+        let name = self.sites[site].name.clone();
+        self.wait(&format!("the daemon to say what is wrong with {name}"), || {
+            let said = self.last_error(site);
+            let all = said.contains(&name) && words.iter().all(|word| said.contains(word));
+            (!all).then_some(said)
+        });
     }
 
     /// The real binary with this configuration.

@@ -59,6 +59,13 @@ pub fn captured(state_dir: &Path) -> i64 {
     read().unwrap_or(0)
 }
 
+/// Pages of the ledger that hold something.
+pub fn pages(state_dir: &Path) -> i64 {
+    let db = open(state_dir).expect("the ledger is there");
+    let count = |pragma: &str| -> i64 { db.pragma_query_value(None, pragma, |row| row.get(0)).expect("SQLite counts") };
+    count("page_count") - count("freelist_count")
+}
+
 /// For messages of failed tests.
 pub fn summary(state_dir: &Path) -> String {
     let Ok(db) = open(state_dir) else { return "no ledger\n".into() };

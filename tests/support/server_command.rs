@@ -38,6 +38,8 @@ fn mysql_family(command: &mut Command, kind: Kind, folder: &Folder, port: u16) {
         .arg(format!("--datadir={}", folder.data().display()))
         .arg(format!("--socket={}", folder.path().join("socket").display()))
         .arg(format!("--pid-file={}", folder.path().join("server.pid").display()))
+        // A server that starts removes temporary tables from its folder for them, whichever server made them.
+        .arg(format!("--tmpdir={}", folder.path().display()))
         .arg(format!("--port={port}"))
         // Unique among the servers that run at the same time, and kept over restarts.
         .arg(format!("--server-id={port}"))

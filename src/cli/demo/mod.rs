@@ -29,6 +29,7 @@ use story::Pace;
 ///
 /// It takes about half a minute and asks nothing. Exit code 0: everything was as it has to be.
 #[derive(Args)]
+#[command(after_help = "Examples:\n  rosterd demo\n  rosterd demo --keep ./demo")]
 pub struct Demo {
     /// Keep the databases, the configuration and the daemon's log in this folder
     #[arg(long, value_name = "DIR")]

@@ -68,6 +68,12 @@ impl Server {
                 ours.advice("set tls = \"verify-full\" for the site, and ca_file to who signed the server's certificate")
             }
             Cause::Credentials => ours.advice(self.credentials_advice()),
+            Cause::Unreachable => ours.advice(
+                "raise max_connections (or max_user_connections) at the server, or end connections that nobody needs; rosterd takes up to 8 to a site",
+            ),
+            Cause::Busy if TIME_LIMITS.contains(&error.code) => {
+                ours.advice("rosterd sets its own sessions no time limit: see who ends statements at the server, by KILL or by a limit of the account")
+            }
             Cause::Missing if error.message.contains(MARKER_TABLE) => ours.advice("`rosterd run` makes it; its account needs CREATE on it"),
             _ => ours,
         }
@@ -131,7 +137,8 @@ fn name_within(shown: &str) -> Option<String> {
 /// What an error of the server means for the whole connection or batch; None: it is about one statement.
 pub(super) fn cause(error: &ServerError) -> Option<Cause> {
     Some(match error.code {
-        1040 | 1203 | 1205 | 1213 | 1226 | 1317 | 1614 | 1969 | 3024 | 3058 | 3572 => Cause::Busy,
+        1040 | 1203 | 1226 => Cause::Unreachable,
+        1205 | 1213 | 1317 | 1614 | 1969 | 3024 | 3058 | 3572 => Cause::Busy,
         1045 | 1131 | 1251 | 1524 | 1698 | 1820 | 1862 | 3118 | 3159 | 3878 | 3955 | 4151 => Cause::Credentials,
         1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 1419 => Cause::Privilege,
         1290 | 1792 | 1836 => Cause::ReadOnly,
@@ -144,6 +151,14 @@ pub(super) fn cause(error: &ServerError) -> Option<Cause> {
         _ => return None,
     })
 }
+
+/// An application's lock, on a row or on the table.
+pub(super) fn is_lock_wait(error: &ServerError) -> bool {
+    error.code == 1205
+}
+
+/// A statement was killed, or took longer than somebody permits.
+const TIME_LIMITS: [u16; 3] = [1317, 1969, 3024];
 
 /// One code for everything that can end a log reader.
 fn log_cause(message: &str) -> Cause {

@@ -28,7 +28,7 @@ use async_trait::async_trait;
 
 use self::connect::{Flavor, Server, Session, quoted};
 use super::{
-    ChunkReader, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site, TableDescription, Thread, Writer,
+    ChunkReader, Continuation, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site, TableDescription, Writer,
 };
 use crate::config::{self, Endpoint, Prefix};
 use crate::model::{Class, Position, SiteId, SiteTable};
@@ -134,12 +134,12 @@ impl Site for MySqlSite {
     async fn past(&self, from: Option<&Position>) -> Result<Past> {
         let mut session = self.session().await?;
         let markers = if self.has_markers(&mut session).await { writer::markers(&mut session).await? } else { Vec::new() };
-        let Some(from) = from else { return Ok(Past { markers, log: Thread::Plausible }) };
+        let Some(from) = from else { return Ok(Past { markers, log: Continuation::Plausible }) };
         let proven = match log::parse(&session.server, session.flavor, from) {
             Ok(set) => log::prove(&mut session, &set).await,
             Err(error) => Err(error),
         };
-        Ok(Past { markers, log: Thread::of(proven, Thread::Proven)? })
+        Ok(Past { markers, log: Continuation::of(proven, Continuation::Proven)? })
     }
 
     async fn prepare(&self, _tables: &[Arc<SiteTable>]) -> Result<()> {

@@ -8,7 +8,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Error as DriveError, Row, ServerError, Value as Wire};
 
 use super::connect::{Session, literal, number, text};
-use super::errors::{cause, rejection};
+use super::errors::{cause, is_lock_wait, rejection};
 use super::steps::{Sql, Step, steps};
 use super::values::{push_literal, text_literal};
 use crate::model::{MarkerId, MarkerKind, Value};
@@ -22,6 +22,8 @@ const PACKET_BYTES_MAX: usize = 4 << 20;
 const ANSWER_MAX: Duration = Duration::from_secs(300);
 /// How often `settle` waits for the lock of a transaction in progress.
 const SETTLE_ATTEMPTS_MAX: u32 = 60;
+/// How long an old connection of ours may take to end.
+const TAKE_OVER_SECONDS_MAX: u32 = 5;
 /// Marker rows removed by one statement.
 const FORGET_ROWS_MAX: usize = 1000;
 
@@ -44,7 +46,7 @@ pub(super) async fn open(session: Session, lane: Lane, holder: &str) -> Result<W
     let lock = lock_name(&session.server.database, lane);
     let mut writer = Writer { session, lock, lane, broken: false };
     let taken = writer.session.ask(format!("SELECT GET_LOCK({}, 0)", literal(&writer.lock))).await;
-    if taken.as_deref() != Some("1") {
+    if taken.as_deref() != Some("1") && !writer.take_over(holder).await {
         return Err(writer.held().await);
     }
     let mut sql = format!("REPLACE INTO {MARKER_TABLE} (id, kind, payload) VALUES ({}, 'h', ", holder_id(lane));
@@ -74,8 +76,24 @@ fn lock_name(database: &str, lane: Lane) -> String {
 }
 
 impl Writer {
+    async fn note(&mut self) -> Option<String> {
+        self.session.ask(format!("SELECT payload FROM {MARKER_TABLE} WHERE id = {}", holder_id(self.lane))).await
+    }
+
+    /// Takes the lock from a connection of this very process that the server has not found dead yet, as after a network that went silent.
+    async fn take_over(&mut self, holder: &str) -> bool {
+        if self.note().await.as_deref() != Some(holder) {
+            return false;
+        }
+        let lock = literal(&self.lock);
+        if let Some(id) = self.session.ask(format!("SELECT IS_USED_LOCK({lock})")).await.and_then(|id| id.parse::<u64>().ok()) {
+            let _ = self.session.run("end an old connection", format!("KILL {id}")).await;
+        }
+        self.session.ask(format!("SELECT GET_LOCK({lock}, {TAKE_OVER_SECONDS_MAX})")).await.as_deref() == Some("1")
+    }
+
     async fn held(&mut self) -> Error {
-        let note = self.session.ask(format!("SELECT payload FROM {MARKER_TABLE} WHERE id = {}", holder_id(self.lane))).await;
+        let note = self.note().await;
         let by = note.map_or_else(|| "another rosterd".to_owned(), |note| format!("another rosterd ({note})"));
         self.session
             .server
@@ -147,6 +165,11 @@ impl Writer {
                 continue;
             };
             let Some(step) = queue.pop_front() else { break };
+            if is_lock_wait(&error) && step.rows > 0 {
+                // Waiting once is enough: applications may be waiting for what this transaction has written.
+                refused.extend((step.first..step.first + step.rows).map(|at| (at, Rejection::Locked)));
+                break;
+            }
             if step.rows > 1 {
                 // Find the culprits, which are rolled back with the rest in the end.
                 let (singles, unfit) = steps(&batch.rows[step.first..step.first + step.rows], step.first, text_bytes_max, false);

@@ -70,7 +70,7 @@ impl Ahead {
 impl Known {
     async fn reach(&self, client: &Client, table: &Arc<SiteTable>, highest: i64) -> Result<Result<(), Fault>, Error> {
         let bound = Bound { prepared: self.advance.clone(), params: vec![Param::Text(highest.to_string())] };
-        match guarded(client, &[bound], 1).await?.into_iter().next() {
+        match guarded(client, &[bound], 1, None).await?.into_iter().next() {
             Some(Ok(0)) => return Ok(Ok(())),
             Some(Err(failed)) => return Ok(Err(failed.fault)),
             Some(Ok(_)) | None => {}

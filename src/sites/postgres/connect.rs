@@ -31,6 +31,10 @@ pub(super) const SETTINGS: [(&str, &str); 11] = [
     ("tcp_keepalives_count", "4"),
 ];
 
+/// Limits meant for requests of applications, where the server knows them: not all versions do, and those would refuse them in `SETTINGS`.
+const ENDLESS: &str =
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout') AND setting <> '0'";
+
 pub(super) const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) const KEEPALIVE_RETRIES: u32 = 4;
@@ -92,10 +96,12 @@ impl Connector {
     pub async fn client(&self) -> Result<Client> {
         let doing = format!("connecting to {}", self.place());
         let client = self.within(&doing, self.open(&doing)).await?;
+        let refused = |error| from_driver(&self.site, &doing, error);
         client
             .execute("SELECT set_config('search_path', quote_ident($1) || ', public', false)", &[&self.server.schema])
             .await
-            .map_err(|error| from_driver(&self.site, &doing, error))?;
+            .map_err(refused)?;
+        client.execute(ENDLESS, &[]).await.map_err(refused)?;
         Ok(client)
     }
 

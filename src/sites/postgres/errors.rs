@@ -5,6 +5,9 @@ use std::error::Error as _;
 
 use crate::sites::{Cause, Error, Rejection, tls};
 
+/// A lock was waited for longer than `lock_timeout`.
+pub(super) const LOCK_WAIT: &str = "55P03";
+
 /// What may be told of an error that the server reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -71,13 +74,13 @@ impl Fault {
 
     pub fn cause(&self) -> Cause {
         match self.code.as_str() {
-            "40001" | "40P01" | "55P03" | "57014" | "53300" | "55006" | "25P03" => Cause::Busy,
+            "40001" | "40P01" | "55P03" | "57014" | "55006" | "25P03" => Cause::Busy,
             "25006" => Cause::ReadOnly,
             "53100" => Cause::Full,
             "42501" => Cause::Privilege,
             "3D000" | "3F000" | "42P01" | "42703" | "42704" => Cause::Missing,
             "57P01" | "57P02" | "57P05" => Cause::Disconnected,
-            "57P03" | "53200" | "53000" | "53400" => Cause::Unreachable,
+            "53300" | "57P03" | "53200" | "53000" | "53400" => Cause::Unreachable,
             "0A000" | "55000" | "42P10" => Cause::Unsupported,
             code if code.starts_with("28") => Cause::Credentials,
             code if code.starts_with("08") => Cause::Disconnected,
@@ -101,6 +104,7 @@ impl Fault {
             "23505" if self.constraint.is_some() && self.constraint.as_deref() == primary_key => Rejection::Elsewise,
             "23505" => Rejection::Unique(constraint),
             "23503" => Rejection::Reference(constraint),
+            LOCK_WAIT => Rejection::Locked,
             "42501" => return None,
             code if ["22", "23", "42", "44", "P0", "09", "21", "27", "39", "38", "54"].iter().any(|class| code.starts_with(class)) => {
                 Rejection::Data(self.bare())
@@ -162,7 +166,12 @@ fn advice(cause: Cause, fault: &Fault) -> Option<&'static str> {
             Some("set cert_file and key_file to a certificate for this user that the server's authority (ssl_ca_file) has signed")
         }
         (Cause::Credentials, _) => Some("check user, password and pg_hba.conf"),
-        (Cause::Busy, "53300") => Some("raise max_connections or reserve connections for rosterd"),
+        (Cause::Unreachable, "53300") => Some(
+            "raise max_connections (max_wal_senders, the account's CONNECTION LIMIT) at the server, or end sessions that nobody needs; rosterd takes up to 8 to a site",
+        ),
+        (Cause::Busy, "57014") => {
+            Some("rosterd sets its own sessions no time limit: see who ends statements at the server, by pg_cancel_backend or otherwise")
+        }
         (Cause::Missing, "3D000") => Some("check the database's name in the site's url"),
         _ => None,
     }

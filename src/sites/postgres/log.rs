@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use tokio_postgres::Client;
 
 use super::assembly::{Assembly, Declared, DeclaredColumn};
-use super::connect::{Connector, own_name, qualified};
+use super::connect::{APPLICATION, Connector, own_name, qualified};
 use super::errors::from_driver;
 use super::pgoutput::{self, Lsn};
 use super::replication::{Frame, Replication};
@@ -28,6 +28,8 @@ const TABLES_EVERY: Duration = Duration::from_secs(5);
 const READS_AHEAD_MAX: usize = 8;
 /// A connection of ours that has just ended may still hold the slot.
 const SLOT_BUSY_MAX: Duration = Duration::from_secs(15);
+/// After that it is not about to end by itself.
+const SLOT_STALE: Duration = Duration::from_secs(3);
 const SLOT_BUSY_POLL: Duration = Duration::from_millis(100);
 
 struct Log {
@@ -53,7 +55,7 @@ pub(super) async fn open(connector: &Connector, id: SiteId, members: Vec<LogMemb
     let client = connector.client().await?;
     let from = prove(connector, &client, &member.from).await?;
     let declared = declared(connector, &client, &member.tables).await?;
-    let session = start(connector, &slot, from).await?;
+    let session = start(connector, &client, &slot, from).await?;
 
     let (sender, frames) = mpsc::channel(READS_AHEAD_MAX);
     let (acknowledged, heard) = watch::channel(from);
@@ -104,15 +106,24 @@ async fn watch_tables(
     }
 }
 
-/// A connection that streams from `from` on.
-async fn start(connector: &Connector, slot: &str, from: Lsn) -> Result<Replication> {
-    let deadline = Instant::now() + SLOT_BUSY_MAX;
+/// A connection that streams from `from` on. The lanes' locks prove that no other daemon reads here: a session of ours that keeps the slot
+/// is one that the server has not found dead yet.
+async fn start(connector: &Connector, client: &Client, slot: &str, from: Lsn) -> Result<Replication> {
+    const END: &str = "SELECT pg_terminate_backend(a.pid) FROM pg_replication_slots s JOIN pg_stat_activity a ON a.pid = s.active_pid \
+        WHERE s.slot_name = $1 AND a.usename = current_user AND a.application_name = $2";
+    let begun = Instant::now();
+    let deadline = begun + SLOT_BUSY_MAX;
     loop {
         let mut session = Replication::connect(connector).await?;
         let started = connector.within("starting replication", session.start(slot, from, slot)).await;
         match started {
             Ok(()) => return Ok(session),
-            Err(error) if error.cause == Cause::Busy && Instant::now() < deadline => sleep(SLOT_BUSY_POLL).await,
+            Err(error) if error.cause == Cause::Busy && Instant::now() < deadline => {
+                if begun.elapsed() > SLOT_STALE {
+                    let _ = client.query(END, &[&slot, &APPLICATION]).await;
+                }
+                sleep(SLOT_BUSY_POLL).await;
+            }
             Err(error) => return Err(lost_in_stream(error)),
         }
     }
@@ -187,7 +198,7 @@ async fn declared(connector: &Connector, client: &Client, tables: &[Arc<SiteTabl
 async fn pump(mut session: Replication, mut acknowledged: watch::Receiver<Lsn>, out: mpsc::Sender<Result<Vec<Frame>>>, site: String) {
     let mut ticks = interval(STATUS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard_at = Instant::now();
+    let (mut heard_at, mut come) = (Instant::now(), 0);
     let mut waiting: Option<Vec<Frame>> = None;
     loop {
         let (due, ask) = tokio::select! {
@@ -211,7 +222,13 @@ async fn pump(mut session: Replication, mut acknowledged: watch::Receiver<Lsn>, 
                     return;
                 }
             },
-            _ = ticks.tick() => (true, true),
+            _ = ticks.tick() => {
+                // A message that comes slowly is not silence.
+                if session.come() != come {
+                    (heard_at, come) = (Instant::now(), session.come());
+                }
+                (true, true)
+            }
             changed = acknowledged.changed() => match changed {
                 Ok(()) => (true, false),
                 Err(_) => return,

@@ -28,7 +28,8 @@ use self::connect::Connector;
 use self::errors::from_driver;
 use self::replication::Replication;
 use super::{
-    ChunkReader, Error, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site, TableDescription, Thread, Writer,
+    ChunkReader, Continuation, Error, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site, TableDescription,
+    Writer,
 };
 use crate::config;
 use crate::model::{Class, Position, SiteId, SiteTable};
@@ -133,8 +134,8 @@ impl Site for Postgres {
         let there: bool = there.map_err(|error| from_driver(self.name(), "looking for the marker table", error))?.get(0);
         let markers = if there { writer::markers(&client, self.name(), schema).await? } else { Vec::new() };
         let log = match from {
-            Some(from) => Thread::of(log::prove(&self.connector, &client, from).await.map(drop), Thread::Plausible)?,
-            None => Thread::Plausible,
+            Some(from) => Continuation::of(log::prove(&self.connector, &client, from).await.map(drop), Continuation::Plausible)?,
+            None => Continuation::Plausible,
         };
         Ok(Past { markers, log })
     }

@@ -60,8 +60,14 @@ async fn all(work: Vec<Sent<'_>>) -> Vec<Answer> {
 }
 
 /// Runs each statement under a savepoint, inside a transaction: one that fails is undone and the rest goes on. All are
-/// sent at once, and after each failure the rest again, at most `failures_max` times: the answers may be fewer then.
-pub(super) async fn guarded(client: &Client, bound: &[Bound], failures_max: usize) -> Result<Vec<Result<u64, Failed>>, Error> {
+/// sent at once, and after each failure the rest again, at most `failures_max` times, and not after the SQLSTATE `last`: the answers may
+/// be fewer then.
+pub(super) async fn guarded(
+    client: &Client,
+    bound: &[Bound],
+    failures_max: usize,
+    last: Option<&str>,
+) -> Result<Vec<Result<u64, Failed>>, Error> {
     let mut answers = Vec::with_capacity(bound.len());
     let mut failures = 0;
     while answers.len() < bound.len() && failures < failures_max {
@@ -77,8 +83,8 @@ pub(super) async fn guarded(client: &Client, bound: &[Bound], failures_max: usiz
                 Err(error) => {
                     let Some(fault) = Fault::of(&error) else { return Err(error) };
                     client.batch_execute("ROLLBACK TO rosterd; RELEASE rosterd").await?;
+                    failures += if Some(fault.code.as_str()) == last { failures_max } else { 1 };
                     answers.push(Err(Failed { fault }));
-                    failures += 1;
                     break;
                 }
             }

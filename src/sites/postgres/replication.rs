@@ -199,6 +199,11 @@ impl Replication {
         self.flush("acknowledging the log").await
     }
 
+    /// Bytes of a message that has not come whole yet.
+    pub fn come(&self) -> usize {
+        self.input.len()
+    }
+
     async fn flush(&mut self, doing: &str) -> Result<()> {
         while self.output.has_remaining() {
             match self.stream.write_buf(&mut self.output).await {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, Statement as Prepared};
 
 use super::ahead::Ahead;
 use super::connect::{Connector, qualified};
-use super::errors::{Fault, from_driver};
+use super::errors::{Fault, LOCK_WAIT, from_driver};
 use super::pipeline::{Bound, Failed, guarded, pipelined};
 use super::sequences;
 use super::statements::{self, Sql};
@@ -19,6 +20,10 @@ use crate::sites::{Batch, Cause, Error, Finding, Lane, MARKER_TABLE, MarkerRow, 
 const PREPARED_MAX: usize = 1000;
 /// Each row found costs a round trip: the rest of a thoroughly bad batch is found in further attempts.
 const CULPRITS_MAX: usize = 100;
+
+/// How long an old session of ours may take to end.
+const TAKE_OVER_MAX: Duration = Duration::from_secs(5);
+const TAKE_OVER_POLL: Duration = Duration::from_millis(20);
 
 struct PostgresWriter {
     site: String,
@@ -38,11 +43,16 @@ pub(super) async fn open(connector: &Connector, lane: Lane, holder: &str) -> Res
     let lock_key = lock_key(&schema, lane);
     let refused = |error| from_driver(&site, "taking the lane's lock", error);
     let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&lock_key]).await.map_err(refused)?;
-    if !row.get::<_, bool>(0) {
+    if !row.get::<_, bool>(0) && !take_over(&client, &schema, lane, lock_key, holder).await {
         return Err(held(&client, &site, &schema, lane, lock_key).await);
     }
     let wait = lock_timeout(connector.lock_wait);
     client.batch_execute(&format!("SET lock_timeout = {wait}")).await.map_err(refused)?;
+    // What is lost with the server's memory is still owed: only its log, which it writes to disk first, says what it holds. Watermarks
+    // take all before them to disk.
+    if lane != Lane::Control {
+        client.batch_execute("SET synchronous_commit = off").await.map_err(refused)?;
+    }
     // The applications' triggers and foreign keys have done their work where the change was made. Not permitted
     // everywhere: `check` says what that means.
     match client.batch_execute("SET session_replication_role = replica").await {
@@ -77,19 +87,36 @@ fn holder_id(lane: Lane) -> i64 {
     }
 }
 
+/// Takes the lock from a session of this very process that the server has not found dead yet, as after a network that went silent.
+async fn take_over(client: &Client, schema: &str, lane: Lane, lock_key: i64, holder: &str) -> bool {
+    const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_locks \
+        WHERE locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+        AND (classid::bigint << 32) | objid::bigint = $1";
+    if note(client, schema, lane).await.as_deref() != Some(holder) || client.query(END, &[&lock_key]).await.is_err() {
+        return false;
+    }
+    let deadline = Instant::now() + TAKE_OVER_MAX;
+    while Instant::now() < deadline {
+        match client.query_one("SELECT pg_try_advisory_lock($1)", &[&lock_key]).await {
+            Ok(row) if row.get(0) => return true,
+            Ok(_) => sleep(TAKE_OVER_POLL).await,
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+async fn note(client: &Client, schema: &str, lane: Lane) -> Option<String> {
+    let (marker, id) = (qualified(schema, MARKER_TABLE), holder_id(lane));
+    let sql = format!("SELECT convert_from(payload, 'UTF8') FROM {marker} WHERE id = {id} AND kind = 'h'");
+    client.query_opt(&sql, &[]).await.ok()??.try_get(0).ok()
+}
+
 async fn held(client: &Client, site: &str, schema: &str, lane: Lane, lock_key: i64) -> Error {
     const SESSION: &str = "SELECT coalesce(a.application_name, '?') || ' (process ' || l.pid || coalesce(', from ' || a.client_addr::text, '') || ')' \
         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
         WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32) | l.objid::bigint = $1 LIMIT 1";
-    let marker = format!(
-        "SELECT convert_from(payload, 'UTF8') FROM {} WHERE id = {} AND kind = 'h'",
-        qualified(schema, MARKER_TABLE),
-        holder_id(lane)
-    );
-    let mut who = Vec::new();
-    if let Ok(Some(row)) = client.query_opt(&marker, &[]).await {
-        who.extend(row.try_get::<_, String>(0));
-    }
+    let mut who: Vec<String> = note(client, schema, lane).await.into_iter().collect();
     if let Ok(Some(row)) = client.query_opt(SESSION, &[&lock_key]).await {
         who.extend(row.try_get::<_, String>(0).map(|session| format!("session {session}")));
     }
@@ -157,16 +184,20 @@ impl PostgresWriter {
         Ok(bound)
     }
 
-    /// Rows together where that is faster, with how many of them each statement writes.
-    async fn bind_groups(&mut self, mut rows: &[RowWrite]) -> Result<(Vec<Bound>, Vec<usize>)> {
-        let (mut bound, mut sizes) = (Vec::new(), Vec::new());
-        while !rows.is_empty() {
-            let (some, rest) = rows.split_at(statements::group(rows));
-            bound.push(self.bind_write(some).await?);
-            sizes.push(some.len());
-            rows = rest;
+    /// Rows together where that is faster, with how many of them each statement writes. The rows of a locked table are refused.
+    async fn bind_groups(&mut self, rows: &[RowWrite]) -> Result<Result<(Vec<Bound>, Vec<usize>), Pass>> {
+        let (mut bound, mut sizes, mut at) = (Vec::new(), Vec::new(), 0);
+        while at < rows.len() {
+            let size = statements::group(&rows[at..]);
+            match self.bind(statements::write(&rows[at..at + size])).await {
+                Ok(made) => bound.push(made),
+                Err(error) if Fault::of(&error).is_some_and(|fault| fault.code == LOCK_WAIT) => return Ok(Err(Pass::locked(at, size))),
+                Err(error) => return Err(self.driver("preparing to write", error).table(&rows[at].table.name)),
+            }
+            sizes.push(size);
+            at += size;
         }
-        Ok((bound, sizes))
+        Ok(Ok((bound, sizes)))
     }
 
     async fn bind_write(&mut self, rows: &[RowWrite]) -> Result<Bound> {
@@ -188,7 +219,10 @@ impl PostgresWriter {
 
     /// Sends all of a batch at once. Empty: every row is as it had to be.
     async fn first_pass(&mut self, batch: &Batch, head: &[Bound]) -> Result<Pass> {
-        let (groups, sizes) = self.bind_groups(&batch.rows).await?;
+        let (groups, sizes) = match self.bind_groups(&batch.rows).await? {
+            Ok(groups) => groups,
+            Err(pass) => return Ok(pass),
+        };
         self.in_transaction = true;
         let answers = pipelined(&self.client, &["BEGIN"], head.iter().chain(&groups)).await;
         let mut answers = answers.into_iter();
@@ -206,8 +240,13 @@ impl PostgresWriter {
                 // One of several is not as it has to be.
                 Ok(_) => return Ok(Pass::Failed),
                 Err(error) => match Fault::of(&error) {
-                    Some(fault) if self.rejection(row, &fault).is_some() => return Ok(Pass::Failed),
-                    _ => return Err(self.driver("writing", error).table(&row.table.name)),
+                    Some(fault) => match self.rejection(row, &fault) {
+                        // Waiting once is enough: applications may be waiting for what this transaction has written.
+                        Some(Rejection::Locked) => return Ok(Pass::locked(at, size)),
+                        Some(_) => return Ok(Pass::Failed),
+                        None => return Err(fault.error(&self.site, "writing").table(&row.table.name)),
+                    },
+                    None => return Err(self.driver("writing", error).table(&row.table.name)),
                 },
             }
             at += size;
@@ -237,7 +276,7 @@ impl PostgresWriter {
             answer.map_err(|error| self.marker_refused(batch, error))?;
         }
         let mut rejected = Vec::new();
-        let answers = guarded(&self.client, &rows, CULPRITS_MAX).await.map_err(|error| self.driver("writing", error))?;
+        let answers = guarded(&self.client, &rows, CULPRITS_MAX, Some(LOCK_WAIT)).await.map_err(|error| self.driver("writing", error))?;
         for (at, answer) in answers.into_iter().enumerate() {
             let row = &batch.rows[at];
             match answer {
@@ -320,7 +359,7 @@ impl PostgresWriter {
 
     async fn run_guarded(&mut self, statements: &[(usize, Bound)]) -> Result<Vec<(usize, String)>> {
         let bound: Vec<Bound> = statements.iter().map(|(_, bound)| bound.clone()).collect();
-        let answers = guarded(&self.client, &bound, usize::MAX).await;
+        let answers = guarded(&self.client, &bound, usize::MAX, None).await;
         let answers = answers.map_err(|error| self.driver("running after-apply statements", error))?;
         let failed = statements.iter().zip(answers).filter_map(|((at, _), answer)| Some((*at, answer.err()?.fault.bare())));
         Ok(failed.collect())
@@ -332,6 +371,12 @@ enum Pass {
     Done(Vec<(usize, Rejection)>),
     /// The server refused a row.
     Failed,
+}
+
+impl Pass {
+    fn locked(at: usize, size: usize) -> Pass {
+        Pass::Done((at..at + size).map(|at| (at, Rejection::Locked)).collect())
+    }
 }
 
 /// All rows of the marker table, the notes of who holds the locks left out.

@@ -26,8 +26,8 @@ use rusqlite::TransactionBehavior;
 
 use self::connect::{LaneLock, Place, blocking};
 use super::{
-    Cause, ChunkReader, Error, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site, TableDescription, Thread,
-    Writer,
+    Cause, ChunkReader, Continuation, Error, Finding, Lane, LogMember, LogReader, MARKER_TABLE, Numbering, Past, Result, Site,
+    TableDescription, Writer,
 };
 use crate::config::{Daemon, Endpoint, SiteConfig};
 use crate::model::{Class, Position, SiteId, SiteTable};
@@ -172,7 +172,7 @@ fn past(place: &Place, from: Option<&Position>) -> Result<Past> {
         Some(None) => Some("the position in the ledger is not one of a changelog"),
         Some(Some(at)) => at.lost(&db).map_err(failed)?,
     };
-    Ok(Past { markers, log: gone.map_or(Thread::Plausible, |reason| Thread::Lost(log::lost(&place.site, reason))) })
+    Ok(Past { markers, log: gone.map_or(Continuation::Plausible, |reason| Continuation::Lost(log::lost(&place.site, reason))) })
 }
 
 /// Makes changelog, marker table and triggers, in one transaction; takes no write lock when all is there.
