@@ -1,85 +1,98 @@
-//! From commit at one site to visible at another, at a steady rate of one-row transactions.
+//! lag: from commit at one site to visible at another, at three rates.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::daemon::{Daemon, configuration};
-use crate::database::{Connection, Trio, wait_for};
-use crate::servers::Server;
-use crate::{Scale, percentile};
+use futures_util::FutureExt;
 
-pub async fn run(trio: &Trio, scale: &Scale) {
-    let (_folder, config) = configuration(&trio.urls(), &["users"]);
-    let daemon = Daemon::start(&config);
-    let rows = Connection::open(&trio.source).await.number("SELECT count(*) FROM users").await;
-    wait_for(&mut Connection::open(&trio.ours).await, "SELECT count(*) FROM users", rows).await;
-    let (ours, native) = measure(trio, scale).await;
-    println!(
-        "lag, {}, {} transactions a second: rosterd p50 {:.2} ms, p99 {:.2} ms; native p50 {:.2} ms, p99 {:.2} ms ({} each)",
-        trio.kind.name(),
-        scale.lag_rate,
-        percentile(&ours, 50.0),
-        percentile(&ours, 99.0),
-        percentile(&native, 50.0),
-        percentile(&native, 99.0),
-        ours.len()
-    );
-    daemon.stop();
+use crate::case::{Case, Figure, Group, ROSTERD, Run, Target, Unit, alternating};
+use crate::connection::DATABASE;
+use crate::daemon::Roster;
+use crate::native::{self, Native};
+use crate::people::{MARIADB, POSTGRES, Table};
+use crate::probe::Probe;
+use crate::servers::{Kind, Server};
+
+pub const GROUPS: [Group; 1] = [Group { cases: &[LAG], run: |run| lag(run).boxed_local() }];
+
+const LAG: Case = Case {
+    name: "lag",
+    about: "from commit at one site to visible at another, at 50, 200 and 1,000 one-row transactions a second",
+    figures,
+};
+
+const RATES: [u64; 3] = [50, 200, 1_000];
+const PERCENTS: [f64; 3] = [50.0, 99.0, 99.9];
+const ENGINES: [(&str, Kind, Native); 2] = [("MariaDB", MARIADB, Native::Serial), ("PostgreSQL", POSTGRES, Native::Asynchronous)];
+const ROWS: u64 = 10_000;
+
+fn figures() -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (engine, ..) in ENGINES {
+        for rate in RATES {
+            for percent in PERCENTS {
+                let targets: &[Target] = match percent {
+                    50.0 => &[Target::Within("native", 3.0)],
+                    99.0 => &[Target::AtMost(20.0)],
+                    _ => &[],
+                };
+                figures.push(Figure::new(figure(engine, rate, percent), Unit::Milliseconds, targets));
+            }
+        }
+    }
+    figures
 }
 
-/// Milliseconds from each commit's answer to the first read that shows it, at rosterd's target and at the native one.
-async fn measure(trio: &Trio, scale: &Scale) -> (Vec<f64>, Vec<f64>) {
-    let count = scale.lag_rate * scale.lag_seconds;
-    let mut source = Connection::open(&trio.source).await;
-    let uid = source.number("SELECT min(uid) FROM users").await;
-    source.run(&format!("UPDATE users SET access = 0 WHERE uid = {uid}")).await;
-    let watchers = [watch(&trio.ours, uid, count as i64).await, watch(&trio.native, uid, count as i64).await];
-    let begun = Instant::now();
-    let mut committed = HashMap::new();
-    for n in 1..=count {
-        let due = begun + Duration::from_micros(n * 1_000_000 / scale.lag_rate);
-        tokio::time::sleep_until(due.into()).await;
-        source.run(&format!("UPDATE users SET access = {n} WHERE uid = {uid}")).await;
-        committed.insert(n as i64, Instant::now());
-    }
-    let mut results = Vec::new();
-    for watcher in watchers {
-        let seen = watcher.await.expect("the watcher ends");
-        let mut lags = Vec::new();
-        let mut next = 1;
-        for (value, at) in seen {
-            for n in next..=value {
-                lags.push(at.saturating_duration_since(committed[&n]).as_secs_f64() * 1e3);
-            }
-            next = value + 1;
-        }
-        lags.sort_by(f64::total_cmp);
-        results.push(lags);
-    }
-    let native = results.pop().expect("two watchers");
-    (results.pop().expect("two watchers"), native)
+fn figure(engine: &str, rate: u64, percent: f64) -> String {
+    format!("{engine}, {rate}/s, p{percent}")
 }
 
-/// Reads the row again and again until it shows `last`; each value with the time it was seen first.
-async fn watch(server: &Server, uid: i64, last: i64) -> tokio::task::JoinHandle<Vec<(i64, Instant)>> {
-    let mut connection = Connection::open(server).await;
-    tokio::spawn(async move {
-        let sql = format!(
-            "SELECT CAST(access AS {}) FROM users WHERE uid = {uid}",
-            if matches!(connection, Connection::MySql(_)) { "SIGNED" } else { "bigint" }
-        );
-        let (mut seen, mut latest) = (Vec::new(), 0);
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while latest < last {
-            assert!(Instant::now() < deadline, "the target shows {latest} of {last} after two minutes");
-            let value = connection.number(&sql).await;
-            if value > latest {
-                seen.push((value, Instant::now()));
-                latest = value;
+async fn lag(run: &mut Run) {
+    for (engine, kind, anchor) in ENGINES {
+        let trio = run.trio(kind).await;
+        let tables = [(Table::Users, ROWS)];
+        trio.fill(&tables).await;
+        native::connect(&[anchor], &trio.source, &trio.native, &tables).await;
+        let roster = Roster::new(&[trio.source.url(DATABASE), trio.ours.url(DATABASE)], &[Table::Users]);
+        for repetition in 0..run.repetitions {
+            for subject in alternating(&[None, Some(anchor)], repetition) {
+                match subject {
+                    None => {
+                        let daemon = roster.start();
+                        daemon.settled().await;
+                        rates(run, engine, ROSTERD, &trio.source, &trio.ours).await;
+                        daemon.settled().await;
+                        daemon.stop();
+                    }
+                    Some(anchor) => {
+                        trio.resume(anchor).await;
+                        rates(run, engine, anchor.name(), &trio.source, &trio.native).await;
+                        trio.pause(anchor).await;
+                    }
+                }
             }
-            // Leaves the two cores to the servers; adds at most this to a lag, on both sides alike.
-            tokio::time::sleep(Duration::from_micros(500)).await;
         }
-        seen
-    })
+        let daemon = roster.start();
+        trio.resume(anchor).await;
+        for target in [&trio.ours, &trio.native] {
+            Table::Users.becomes_equal(&trio.source, target).await;
+        }
+        daemon.stop();
+        run.give_back(trio, &[]);
+    }
+}
+
+/// One after the other, with only one of the two replications at work.
+async fn rates(run: &mut Run, engine: &str, subject: &'static str, source: &Server, target: &Server) {
+    let seconds = Duration::from_secs_f64(run.scale.lag_seconds);
+    for rate in RATES {
+        let probe = Probe { source, target, table: Table::Users, rate };
+        probe.caught_up().await;
+        let lags = probe.run(tokio::time::sleep(seconds)).await;
+        for percent in PERCENTS {
+            run.sample(LAG.name, figure(engine, rate, percent), subject, lags.at(percent));
+        }
+        if lags.reached < rate as f64 * 0.9 {
+            run.note(LAG.name, format!("{engine} committed {:.0} of {rate} transactions a second beside {subject}", lags.reached));
+        }
+    }
 }
