@@ -63,8 +63,9 @@ fn limits_for_requests_of_web_sites_are_not_for_the_daemon() {
 
 #[test]
 fn a_read_that_somebody_kills_is_told_with_the_cause_and_done_again() {
-    let waiting =
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'rosterd' AND wait_event_type = 'Lock' AND datname = current_database()";
+    // The name of the table: what the next session asks about publications waits for the lock as well.
+    let waiting = "SELECT pid FROM pg_stat_activity WHERE application_name = 'rosterd' AND wait_event_type = 'Lock'
+                   AND datname = current_database() AND query LIKE '%item%'";
     killed(Postgres18, "BEGIN; LOCK TABLE item IN ACCESS EXCLUSIVE MODE", waiting, "SELECT pg_cancel_backend({id})", "COMMIT", "57014");
     let waiting = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state LIKE 'Waiting for table metadata lock%'
                    AND info LIKE 'SELECT%'";

@@ -72,6 +72,8 @@ fn postgres(command: &mut Command, folder: &Folder, port: u16) {
         "max_wal_senders=40",
         "max_connections=200",
         "fsync=on",
+        // What is committed without waiting for the disk is in the log's readers' hands this much later, at most thrice.
+        "wal_writer_delay=10ms",
         // In the data directory, so that a killed server leaves nothing in /dev/shm, which is small in a container.
         "dynamic_shared_memory_type=mmap",
     ] {
