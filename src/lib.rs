@@ -14,8 +14,8 @@ pub mod ops;
 pub mod resolve;
 pub mod sites;
 
-#[cfg(test)]
-mod hostile;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod hostile;
 mod mutation;
 #[cfg(test)]
 mod schedules;

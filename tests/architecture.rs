@@ -143,7 +143,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Modules in files of their own that `source` declares for tests only, as paths without `.rs`.
+/// Modules in files of their own that `source` declares for tests (and fuzzing) only, as paths without `.rs`.
 fn test_modules(source: &Source) -> Vec<String> {
     let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let inner = match source.path.rsplit('/').next() {
@@ -152,10 +152,11 @@ fn test_modules(source: &Source) -> Vec<String> {
     };
     let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
     let mut found = Vec::new();
-    for at in (0..lines.len()).filter(|at| lines[*at] == "#[cfg(test)]") {
+    let only = ["#[cfg(test)]", "#[cfg(any(test, feature = \"fuzzing\"))]"];
+    for at in (0..lines.len()).filter(|at| only.contains(&lines[*at])) {
         let next = |n: usize| lines.get(at + n).copied().unwrap_or_default();
         let named = |line: &str| {
-            let line = line.strip_prefix("pub(crate) ").unwrap_or(line);
+            let line = line.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
             line.strip_prefix("mod ").and_then(|name| name.strip_suffix(';')).map(str::to_owned)
         };
         if let Some(path) = next(1).strip_prefix("#[path = \"").and_then(|path| path.strip_suffix("\"]")) {

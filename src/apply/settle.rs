@@ -74,7 +74,8 @@ impl Retry {
     fn again(&mut self, (id, table): (RowId, TableId), why: QuarantineKind, now_us: i64, us_max: i64) -> bool {
         let first = Waiting { table, why, first_us: now_us, due_us: now_us, waits: false };
         let row = self.rows.entry(id).or_insert(first);
-        if row.why != why {
+        // When the site has found nothing wrong with it for so long, that was something else.
+        if row.why != why || now_us - row.due_us > us_max {
             (row.why, row.first_us) = (why, now_us);
         }
         let tried_us = now_us - row.first_us;

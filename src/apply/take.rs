@@ -17,8 +17,11 @@ use crate::sites::{Batch, Lane, RowWrite, Statement};
 pub struct Limits {
     pub rows_max: usize,
     pub bytes_max: usize,
-    /// A source transaction leaves whole up to this many rows in one batch.
+    /// A source transaction of up to this many rows leaves whole, in one batch.
     pub closure_rows_max: usize,
+    /// While more than this many have been written and not been heard back, only rows of urgent tables are: it bounds the memory that
+    /// waits for a site's log.
+    pub unheard_rows_max: usize,
     /// The bulk lane helps with live changes when more than this many wait.
     pub backlog_rows: usize,
     /// Markers removed at the site by one batch.
@@ -27,14 +30,21 @@ pub struct Limits {
 
 impl Limits {
     pub fn new(rows_max: usize, bytes_max: usize) -> Limits {
-        Limits { rows_max, bytes_max, closure_rows_max: rows_max * 8, backlog_rows: rows_max * 4, forget_max: 64 }
+        Limits {
+            rows_max,
+            bytes_max,
+            closure_rows_max: rows_max * 8,
+            unheard_rows_max: rows_max * 40,
+            backlog_rows: rows_max * 4,
+            forget_max: 64,
+        }
     }
 }
 
 struct Picked {
     id: RowId,
     since: u64,
-    /// Source transactions that the site may not have: those of its rows leave together.
+    /// Source transactions that the site may not have and that are not too large: the rows of each leave together.
     transactions: Vec<u64>,
     row: Row,
     write: Write,
@@ -42,11 +52,13 @@ struct Picked {
     rows: RowWrite,
 }
 
-/// The source transactions that a site which is owed the row since then may not have: the one that made it so, and later ones.
-fn owed_in(row: &Row, site: SiteId) -> Vec<u64> {
+/// The source transactions that a site which is owed the row since then may not have: the one that made it so, and later ones. What has
+/// more rows than leave whole is not waited for.
+fn owed_in(ledger: &Ledger, limits: &Limits, row: &Row, site: SiteId) -> Vec<u64> {
     let Some(held) = row.held(site) else { return Vec::new() };
     let later = row.transactions.partition_point(|transaction| *transaction < held.since);
-    row.transactions[later.saturating_sub(1)..].to_vec()
+    let transactions = row.transactions[later.saturating_sub(1)..].iter().copied();
+    transactions.filter(|transaction| ledger.count_rows_of(*transaction) <= limits.closure_rows_max).collect()
 }
 
 /// Takes the next batch for a site out of the ledger's queues; None when nothing can be written there now.
@@ -74,7 +86,7 @@ pub fn take(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits, r
         if tries_locked {
             retry.locked.take(id);
         }
-        match pick(ledger, target, retry, id, now_us)? {
+        match pick(ledger, target, limits, retry, id, now_us)? {
             Pick::Taken(row) if !tries_locked && retry.locked.is_shut(row.rows.table.table.id) => {
                 retry.locked.put_aside(id);
                 waiting.extend(row.transactions);
@@ -118,6 +130,9 @@ fn put_back(ledger: &mut Ledger, target: &Target, picked: &mut Vec<Picked>, mut 
 
 fn next(ledger: &mut Ledger, target: &Target, lane: Lane, limits: &Limits) -> Option<RowId> {
     let site = target.site;
+    if ledger.under_way(site).is_some_and(|under_way| under_way.rows() >= limits.unheard_rows_max) {
+        return if lane == Lane::Bulk { None } else { ledger.pop(site, Queue::Urgent) };
+    }
     match lane {
         Lane::Urgent | Lane::Control => ledger.pop(site, Queue::Urgent).or_else(|| ledger.pop(site, Queue::Live)),
         Lane::Bulk => {
@@ -135,7 +150,7 @@ enum Pick {
     Nothing,
 }
 
-fn pick(ledger: &mut Ledger, target: &Target, retry: &Retry, id: RowId, now_us: i64) -> Result<Pick> {
+fn pick(ledger: &mut Ledger, target: &Target, limits: &Limits, retry: &Retry, id: RowId, now_us: i64) -> Result<Pick> {
     let site = target.site;
     if ledger.is_quarantined(site, id) {
         return Ok(Pick::Nothing);
@@ -150,7 +165,7 @@ fn pick(ledger: &mut Ledger, target: &Target, retry: &Retry, id: RowId, now_us: 
     let Some(write) = owed(&row, view, sent) else { return Ok(Pick::Nothing) };
     let in_hand = ledger.under_way(site).is_some_and(|under_way| under_way.is_in_hand(id)) && !mutation::without("in_hand");
     if in_hand || retry.waits(id) {
-        return Ok(Pick::InHand(owed_in(&row, site)));
+        return Ok(Pick::InHand(owed_in(ledger, limits, &row, site)));
     }
     if rivalled(ledger, shared, site, id, &row, &write)? && !mutation::without("rival") {
         let reason = format!("another row has its value of a unique key; {RENAME}");
@@ -166,7 +181,7 @@ fn pick(ledger: &mut Ledger, target: &Target, retry: &Retry, id: RowId, now_us: 
     match row_write(&at_site.table, &key, &row, &write) {
         Ok(rows) => {
             let since = row.held(site).map_or(0, |held| held.since);
-            let transactions = owed_in(&row, site);
+            let transactions = owed_in(ledger, limits, &row, site);
             Ok(Pick::Taken(Box::new(Picked { id, since, transactions, row, write, key, rows })))
         }
         Err((column, refusal)) => {

@@ -10,6 +10,7 @@ use super::numbers::Numbers;
 use super::{Report, Watch, absorb, lock};
 use crate::ledger::{Handle, Result};
 use crate::model::{LogItem, Position, SiteId, TableId};
+use crate::sites::ahead::{Ahead, Receiver};
 
 /// Log items taken into the ledger in one transaction, at most.
 const ITEMS_MAX: usize = 1000;
@@ -38,11 +39,7 @@ pub enum End {
 
 impl Follower {
     /// Takes items into the ledger until the reader ends. `acknowledge` gets each position that is durable.
-    pub async fn follow(
-        &self,
-        items: &mut mpsc::Receiver<LogItem>,
-        acknowledge: &mpsc::UnboundedSender<(SiteId, Position)>,
-    ) -> Result<End> {
+    pub async fn follow(&self, items: &mut Receiver<LogItem>, acknowledge: &mpsc::UnboundedSender<(SiteId, Position)>) -> Result<End> {
         let mut waiting = VecDeque::new();
         loop {
             if waiting.is_empty() {
@@ -66,7 +63,7 @@ impl Follower {
     }
 
     /// Takes items up to the first that asks for a table's definition to be looked at; gives the last position taken.
-    async fn take(&self, items: Vec<LogItem>) -> Result<(Report, Option<Position>)> {
+    async fn take(&self, items: Vec<Ahead<LogItem>>) -> Result<(Report, Option<Position>)> {
         let (site, watch) = (self.site, self.watch.clone());
         self.ledger
             .call(move |ledger| {
@@ -74,7 +71,7 @@ impl Follower {
                 let mut report = Report::default();
                 let now_us = now_us();
                 let mut position = None;
-                for item in items {
+                for item in items.into_iter().map(Ahead::take) {
                     position = item.position().cloned().or(position);
                     absorb(ledger, &mut watch, item, now_us, &mut report)?;
                     if !report.altered.is_empty() {
@@ -103,13 +100,13 @@ impl Follower {
 }
 
 /// The first of the items that wait, up to the one with which there are changes enough.
-fn piece(waiting: &mut VecDeque<LogItem>) -> Vec<LogItem> {
+fn piece(waiting: &mut VecDeque<Ahead<LogItem>>) -> Vec<Ahead<LogItem>> {
     let (mut items, mut changes) = (Vec::new(), 0);
     while changes < CHANGES_MAX
-        && let Some(item) = waiting.pop_front()
+        && let Some(ahead) = waiting.pop_front()
     {
-        changes += if let LogItem::Transaction(transaction) = &item { transaction.changes.len() } else { 0 };
-        items.push(item);
+        changes += if let LogItem::Transaction(transaction) = &ahead.item { transaction.changes.len() } else { 0 };
+        items.push(ahead);
     }
     items
 }
@@ -133,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_burst_of_big_transactions_is_taken_in_pieces() {
-        let mut waiting: VecDeque<LogItem> = [1, 400, 700, 5000, 2, 3].map(transaction).into();
+        let mut waiting: VecDeque<_> = [1, 400, 700, 5000, 2, 3].map(|changes| Ahead::from(transaction(changes))).into();
         let pieces: Vec<usize> = std::iter::from_fn(|| (!waiting.is_empty()).then(|| piece(&mut waiting).len())).collect();
         assert_eq!(pieces, [3, 1, 2]);
     }

@@ -5,22 +5,25 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
+use crate::capture::lock;
 use crate::model::{LogItem, Position, SiteId};
+use crate::sites::ahead::{self, Receiver, Sender};
 use crate::sites::{Cause, Error, LogMember, LogReader, Site};
 
 /// Log items that wait for one site's ledger transaction, at most.
 const ITEMS_MAX: usize = 4096;
+const ITEMS_KB_MAX: u32 = 16 << 10;
 
 /// A site's end of a shared reader.
 pub struct Subscription {
-    pub items: mpsc::Receiver<LogItem>,
+    pub items: Receiver<LogItem>,
     /// The error that ended the reader, once `items` has ended.
     pub failure: Arc<Mutex<Option<Error>>>,
 }
 
 struct Member {
     log: LogMember,
-    items: mpsc::Sender<LogItem>,
+    items: Sender<LogItem>,
     failure: Arc<Mutex<Option<Error>>>,
 }
 
@@ -40,10 +43,10 @@ struct Group {
 impl Readers {
     /// Adds a site to the reader of its server, starting it when it is the first, and gives the items of its log from `log.from` on.
     pub fn subscribe(&self, site: Arc<dyn Site>, log: LogMember) -> (Subscription, mpsc::UnboundedSender<(SiteId, Position)>) {
-        let (sender, items) = mpsc::channel(ITEMS_MAX);
+        let (sender, items) = ahead::queue(ITEMS_MAX, ITEMS_KB_MAX);
         let failure = Arc::new(Mutex::new(None));
         let mut member = Box::new(Member { log, items: sender, failure: failure.clone() });
-        let mut groups = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut groups = lock(&self.0);
         let key = site.log_key();
         loop {
             let group = groups.entry(key.clone()).or_insert_with(Group::start);
@@ -113,7 +116,7 @@ fn fail(members: &mut HashMap<SiteId, Box<Member>>, error: Error) {
             let again = Error::new(cause, member.log.name.clone(), text.clone());
             if let Some(advice) = &advice { again.advice(advice.clone()) } else { again }
         });
-        *member.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
+        *lock(&member.failure) = Some(error);
     }
 }
 
@@ -151,7 +154,8 @@ async fn read(
         if let Some(position) = item.position() {
             member.log.from = position.clone();
         }
-        let _ = member.items.send(item).await;
+        let bytes = item.weight();
+        let _ = member.items.send(item, bytes).await;
     }
 }
 

@@ -3,13 +3,20 @@
 //!
 //! `cargo test --lib hostile` feeds each target for a moment with damaged copies of what real servers wrote (`tests/corpus/`);
 //! `ROSTERD_HOSTILE_SECONDS=600 cargo test --lib hostile::tests::pgoutput -- --nocapture` does so for longer, and
-//! `ROSTERD_SEED=17` in another order. An input that fails is kept as `target/hostile-NAME`.
+//! `ROSTERD_SEED=17` in another order. An input that fails is kept as `target/hostile-NAME`. `fuzz/run` lets libFuzzer look for inputs
+//! that go where none has been.
 
+#[cfg(test)]
 mod damage;
 pub(crate) mod fields;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
 mod tests;
 mod words;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 use crate::ledger;
 use crate::sites::{mysql, postgres, sqlite};
@@ -23,6 +30,28 @@ pub struct Target {
     pub words: &'static [&'static str],
     /// Panics when something that must hold does not.
     pub run: fn(&[u8]),
+}
+
+impl Target {
+    /// The files that it starts from: a folder's, or those whose names begin so.
+    pub fn corpus_files(&self) -> Vec<PathBuf> {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+        let mut found = Vec::new();
+        for place in self.corpus {
+            let place = corpus.join(place);
+            let (folder, start) =
+                if place.is_dir() { (place.as_path(), "".into()) } else { (place.parent().expect("a folder"), name(&place)) };
+            let files = std::fs::read_dir(folder).expect("the corpus is there").map(|entry| entry.expect("a file").path());
+            let mut files: Vec<PathBuf> = files.filter(|file| file.is_file() && name(file).starts_with(&*start)).collect();
+            files.sort();
+            found.extend(files);
+        }
+        found
+    }
+}
+
+fn name(path: &Path) -> Cow<'_, str> {
+    path.file_name().expect("a name").to_string_lossy()
 }
 
 const SQL: &[&str] = &[

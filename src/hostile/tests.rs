@@ -1,7 +1,7 @@
 //! Each target, fed with damaged copies of its corpus.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -113,27 +113,10 @@ fn failed(target: &Target, input: &[u8], why: &str) -> ! {
     panic!("{}: an input of {} bytes {why}; it {kept}", target.name, input.len());
 }
 
-/// The files of a target's corpus: a folder's, or those whose names begin so.
 fn seeds(target: &Target) -> Vec<Vec<u8>> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut seeds = Vec::new();
-    for place in target.corpus {
-        let place = corpus.join(place);
-        let (folder, start) =
-            if place.is_dir() { (place.clone(), String::new()) } else { (place.parent().expect("a folder").into(), name(&place)) };
-        let mut files: Vec<PathBuf> =
-            std::fs::read_dir(&folder).expect("the corpus is there").map(|entry| entry.expect("a file").path()).collect();
-        files.sort();
-        seeds.extend(
-            files.iter().filter(|file| file.is_file() && name(file).starts_with(&start)).map(|file| std::fs::read(file).expect("a file")),
-        );
-    }
+    let seeds: Vec<Vec<u8>> = target.corpus_files().iter().map(|file| std::fs::read(file).expect("a file")).collect();
     assert!(!seeds.is_empty(), "{} has no corpus", target.name);
     seeds
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().expect("a name").to_string_lossy().into_owned()
 }
 
 /// Nesting without end, which recursion would follow until its stack is full.

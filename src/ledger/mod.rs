@@ -7,7 +7,7 @@ mod claims;
 mod error;
 mod forget;
 mod history;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod hostile;
 mod open;
 mod owed;

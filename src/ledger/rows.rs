@@ -1,5 +1,7 @@
 //! Merged rows: one record each, read and written whole.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{Error, Ledger, Result};
@@ -181,6 +183,11 @@ impl Ledger {
     pub fn rows_of(&self, transaction: u64) -> impl Iterator<Item = RowId> {
         let rows = self.transactions.get(&transaction).filter(|_| !mutation::without("closure"));
         rows.into_iter().flatten().copied()
+    }
+
+    /// How many there are.
+    pub fn count_rows_of(&self, transaction: u64) -> usize {
+        self.transactions.get(&transaction).map_or(0, BTreeSet::len)
     }
 
     /// Order number for the next source transaction.

@@ -28,6 +28,15 @@ pub enum Cell {
 /// A row's content, one cell for each column of the shared table, in its order.
 pub type Image = Vec<Cell>;
 
+/// Approximate bytes of memory of an image, for bounds.
+pub fn weight(image: &Image) -> usize {
+    let cells = image.iter().map(|cell| match cell {
+        Cell::Value(value) => value.weight(),
+        Cell::Unchanged | Cell::Refused(_) => 24,
+    });
+    cells.sum()
+}
+
 /// One row's insert, update or delete.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -97,6 +106,16 @@ pub enum LogItem {
     },
 }
 
+impl Change {
+    /// Approximate bytes of memory, for bounds.
+    pub fn weight(&self) -> usize {
+        let keys = [Some(&self.key), self.moved_from.as_ref()].into_iter().flatten();
+        let keys: usize = keys.flat_map(|key| &key.0).map(Value::weight).sum();
+        let images: usize = self.before.iter().chain(&self.after).map(weight).sum();
+        size_of::<Change>() + keys + images
+    }
+}
+
 impl LogItem {
     pub fn site(&self) -> SiteId {
         match self {
@@ -107,6 +126,12 @@ impl LogItem {
             | LogItem::Emptied { site, .. }
             | LogItem::Alarm { site, .. } => *site,
         }
+    }
+
+    /// Approximate bytes of memory, for bounds.
+    pub fn weight(&self) -> usize {
+        let changes = if let LogItem::Transaction(transaction) = self { &transaction.changes[..] } else { &[] };
+        size_of::<LogItem>() + changes.iter().map(Change::weight).sum::<usize>()
     }
 
     /// Where reading goes on after this item.

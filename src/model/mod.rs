@@ -22,7 +22,7 @@ mod version;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction};
+pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction, weight};
 pub use civil::parse_time;
 pub use class::{Allocation, Class};
 pub use codec::{Malformed, Reader, Writer};

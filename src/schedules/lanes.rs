@@ -77,7 +77,7 @@ impl World {
         if !waited && self.ledger.queues(site).is_none_or(|queues| queues.is_empty()) {
             return false;
         }
-        let limits = Limits::new(self.random.of(&[1, 2, 10]), 1 << 20);
+        let limits = Limits { unheard_rows_max: self.random.of(&[1, 3, 100]), ..Limits::new(self.random.of(&[1, 2, 10]), 1 << 20) };
         let owed = self.owed_rows(n);
         let worker = &mut self.workers[n];
         let job =

@@ -4,6 +4,7 @@
 //! it the site's log ([`LogReader`]), our own transactions ([`Writer`]) and chunks of its tables ([`ChunkReader`]).
 //! Values cross this border canonical (see `model`): readers make them so, writers get what fits the site's column.
 
+pub mod ahead;
 pub mod binding;
 mod error;
 mod mapping;

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use mysql_async::binlog::events::{BinlogEventFooter, Event, FormatDescriptionEvent, TransactionPayloadReader};
-use mysql_async::binlog::{BinlogChecksumAlg, BinlogVersion};
+use mysql_async::binlog::BinlogVersion;
+use mysql_async::binlog::events::{Event, FormatDescriptionEvent, TransactionPayloadReader};
 
 use super::connect::Flavor;
 use super::events::{RowsData, RowsKind};
 use super::groups::Groups;
 use super::gtid::{GtidSet, NUMBERS};
-use super::image::{Wire, code, take};
-use super::log::is_intact;
+use super::image::{Wire, take};
 use super::shapes::{Raw, Shape, Shares, marker, next_row};
 use crate::model::{
     Charset, Column, ColumnType, LogItem, Position, SiteColumn, SiteId, SiteTable, Span, Special, Table, TableId, Value, ZeroDates,
@@ -249,86 +248,96 @@ fn text(chars_max: Option<u32>, charset: Charset) -> ColumnType {
     ColumnType::Text { chars_max, bytes_max: 65_535, charset }
 }
 
-/// The targets see what the servers logged: were it refused at once, damaged copies of it would prove nothing.
-#[test]
-fn the_corpus_is_read_whole() {
-    use crate::model::Origin;
-    for name in ["mariadb-10.11", "mariadb-11.8", "mysql-9.7", "mysql-9.7-packed"] {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/mysql").join(name);
-        let (mut changes, mut landings, mut others) = (0, 0, std::collections::BTreeSet::new());
-        let mut each = |item: &LogItem| match item {
-            LogItem::Transaction(transaction) => {
-                changes += transaction.changes.len();
-                landings += usize::from(transaction.origin != Origin::Local);
-            }
-            other => others.extend(format!("{other:?}").split(' ').next().map(str::to_owned)),
-        };
-        read(&std::fs::read(path).unwrap(), &mut each).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(changes >= 24, "{name} has {changes} changes for two members");
-        assert_eq!(landings, 2, "{name}");
-        assert_eq!(others.into_iter().collect::<Vec<_>>(), ["Alarm", "Altered", "Emptied", "Watermark"], "{name}");
-    }
-}
+#[cfg(test)]
+mod tests {
+    use mysql_async::binlog::BinlogChecksumAlg;
+    use mysql_async::binlog::events::BinlogEventFooter;
 
-#[test]
-fn every_value_of_a_row_image_is_read() {
-    let seed = include_bytes!("../../../tests/corpus/text/rows1");
-    assert!(images_read(seed).unwrap() >= 44, "22 columns of two rows, some as several types");
-}
+    use super::*;
+    use crate::sites::mysql::image::{self, code};
+    use crate::sites::mysql::log::is_intact;
 
-#[test]
-fn images_that_are_none_are_refused() {
-    let one = |ty: u8, meta: [u8; 2], image: &[u8]| {
-        let head = [0, 1, ty, meta[0], meta[1], 1, 1, 0];
-        images_read(&[&head[..], image].concat())
-    };
-    assert_eq!(one(code::LONGLONG, [0, 0], &[1, 0, 0, 0, 0, 0, 0, 0]), Ok(2), "signed and unsigned");
-    assert!(one(code::LONGLONG, [0, 0], &[1, 0, 0]).is_err(), "cut short");
-    for (ty, meta, image) in [
-        (code::TIME2, [200, 0], &[9; 103][..]),
-        (code::TIMESTAMP2, [7, 0], &[9; 8]),
-        (code::BIT, [0, 255], &[9; 255]),
-        (code::BLOB, [9, 0], &[0; 9]),
-        (99, [0, 0], &[0; 9]),
-    ] {
-        assert!(one(ty, meta, image).is_err(), "type {ty}");
-    }
-    // No column of the table is in the images: rows without end.
-    assert!(images_read(&[0, 1, code::LONG, 0, 0, 0, 0, 1]).is_err());
-    // Digits above 9.
-    assert!(super::image::decimal(&[0xff, 0xff, 0xff, 0xff], 9, 0).is_err());
-}
-
-/// The driver gives nothing of a compressed transaction that is damaged: it must not be taken for one that never was.
-#[test]
-fn a_compressed_transaction_without_its_events_is_an_error() {
-    let members = [member(SiteId(0), Position(String::new()))];
-    let mut groups = Groups::new(&members, vec![GtidSet::MySql(BTreeMap::new())], Shares::new(&members, BTreeMap::new()), 0);
-    let event = |code: u8, body: &[u8]| [&[0, 0, 0, 0, code][..], &[0; 14], body].concat();
-    let gtid = event(33, &[&[0; 17][..], &7u64.to_le_bytes()].concat());
-    assert_eq!(feed(&mut groups, &gtid, &mut |_| {}), Ok(()));
-    assert_eq!(feed(&mut groups, &event(PAYLOAD, &[]), &mut |_| {}), Ok(()));
-    assert!(feed(&mut groups, &gtid, &mut |_| {}).is_err());
-}
-
-#[test]
-fn damaged_events_lose_their_checksum() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/mysql/mysql-9.7");
-    let file = std::fs::read(path).unwrap();
-    let fde = FormatDescriptionEvent::new(BinlogVersion::Version4)
-        .with_footer(BinlogEventFooter::new(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32));
-    let (mut at, mut seen) = (4, 0);
-    while at + HEAD_BYTES < file.len() {
-        let size = u32::from_le_bytes(file[at + 9..at + 13].try_into().unwrap()) as usize;
-        let mut bytes = file[at..at + size].to_vec();
-        at += size;
-        if bytes[4] == FORMAT_DESCRIPTION {
-            continue;
+    /// The targets see what the servers logged: were it refused at once, damaged copies of it would prove nothing.
+    #[test]
+    fn the_corpus_is_read_whole() {
+        use crate::model::Origin;
+        for name in ["mariadb-10.11", "mariadb-11.8", "mysql-9.7", "mysql-9.7-packed"] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/mysql").join(name);
+            let (mut changes, mut landings, mut others) = (0, 0, std::collections::BTreeSet::new());
+            let mut each = |item: &LogItem| match item {
+                LogItem::Transaction(transaction) => {
+                    changes += transaction.changes.len();
+                    landings += usize::from(transaction.origin != Origin::Local);
+                }
+                other => others.extend(format!("{other:?}").split(' ').next().map(str::to_owned)),
+            };
+            read(&std::fs::read(path).unwrap(), &mut each).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(changes >= 24, "{name} has {changes} changes for two members");
+            assert_eq!(landings, 2, "{name}");
+            assert_eq!(others.into_iter().collect::<Vec<_>>(), ["Alarm", "Altered", "Emptied", "Watermark"], "{name}");
         }
-        assert!(is_intact(&Event::read(&fde, &bytes[..]).unwrap()));
-        bytes[HEAD_BYTES] ^= 4;
-        assert!(!is_intact(&Event::read(&fde, &bytes[..]).unwrap()));
-        seen += 1;
     }
-    assert!(seen > 50, "{seen} events");
+
+    #[test]
+    fn every_value_of_a_row_image_is_read() {
+        let seed = include_bytes!("../../../tests/corpus/text/rows1");
+        assert!(images_read(seed).unwrap() >= 44, "22 columns of two rows, some as several types");
+    }
+
+    #[test]
+    fn images_that_are_none_are_refused() {
+        let one = |ty: u8, meta: [u8; 2], image: &[u8]| {
+            let head = [0, 1, ty, meta[0], meta[1], 1, 1, 0];
+            images_read(&[&head[..], image].concat())
+        };
+        assert_eq!(one(code::LONGLONG, [0, 0], &[1, 0, 0, 0, 0, 0, 0, 0]), Ok(2), "signed and unsigned");
+        assert!(one(code::LONGLONG, [0, 0], &[1, 0, 0]).is_err(), "cut short");
+        for (ty, meta, image) in [
+            (code::TIME2, [200, 0], &[9; 103][..]),
+            (code::TIMESTAMP2, [7, 0], &[9; 8]),
+            (code::BIT, [0, 255], &[9; 255]),
+            (code::BLOB, [9, 0], &[0; 9]),
+            (99, [0, 0], &[0; 9]),
+        ] {
+            assert!(one(ty, meta, image).is_err(), "type {ty}");
+        }
+        // No column of the table is in the images: rows without end.
+        assert!(images_read(&[0, 1, code::LONG, 0, 0, 0, 0, 1]).is_err());
+        // Digits above 9.
+        assert!(image::decimal(&[0xff, 0xff, 0xff, 0xff], 9, 0).is_err());
+    }
+
+    /// The driver gives nothing of a compressed transaction that is damaged: it must not be taken for one that never was.
+    #[test]
+    fn a_compressed_transaction_without_its_events_is_an_error() {
+        let members = [member(SiteId(0), Position(String::new()))];
+        let mut groups = Groups::new(&members, vec![GtidSet::MySql(BTreeMap::new())], Shares::new(&members, BTreeMap::new()), 0);
+        let event = |code: u8, body: &[u8]| [&[0, 0, 0, 0, code][..], &[0; 14], body].concat();
+        let gtid = event(33, &[&[0; 17][..], &7u64.to_le_bytes()].concat());
+        assert_eq!(feed(&mut groups, &gtid, &mut |_| {}), Ok(()));
+        assert_eq!(feed(&mut groups, &event(PAYLOAD, &[]), &mut |_| {}), Ok(()));
+        assert!(feed(&mut groups, &gtid, &mut |_| {}).is_err());
+    }
+
+    #[test]
+    fn damaged_events_lose_their_checksum() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/mysql/mysql-9.7");
+        let file = std::fs::read(path).unwrap();
+        let fde = FormatDescriptionEvent::new(BinlogVersion::Version4)
+            .with_footer(BinlogEventFooter::new(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32));
+        let (mut at, mut seen) = (4, 0);
+        while at + HEAD_BYTES < file.len() {
+            let size = u32::from_le_bytes(file[at + 9..at + 13].try_into().unwrap()) as usize;
+            let mut bytes = file[at..at + size].to_vec();
+            at += size;
+            if bytes[4] == FORMAT_DESCRIPTION {
+                continue;
+            }
+            assert!(is_intact(&Event::read(&fde, &bytes[..]).unwrap()));
+            bytes[HEAD_BYTES] ^= 4;
+            assert!(!is_intact(&Event::read(&fde, &bytes[..]).unwrap()));
+            seen += 1;
+        }
+        assert!(seen > 50, "{seen} events");
+    }
 }

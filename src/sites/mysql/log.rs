@@ -9,7 +9,6 @@ use mysql_async::binlog::BinlogChecksumAlg;
 use mysql_async::binlog::events::{BinlogEventFooter, Event};
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinlogStream, BinlogStreamRequest};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::connect::{Flavor, Server, Session};
@@ -17,9 +16,9 @@ use super::describe::widths;
 use super::errors::cause;
 use super::groups::Groups;
 use super::gtid::GtidSet;
-use super::parts::weight;
 use super::shapes::Shares;
 use crate::model::{LogItem, Position, SiteId};
+use crate::sites::ahead::{self, Receiver, Sender};
 use crate::sites::{Cause, Error, LogMember, Result};
 
 /// The server speaks at least that often.
@@ -28,16 +27,13 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Items read ahead of the caller.
 const AHEAD_ITEMS_MAX: usize = 4096;
-const AHEAD_KB_MAX: usize = 64 << 10;
+const AHEAD_KB_MAX: u32 = 16 << 10;
 
 pub(super) struct LogReader {
     server: Arc<Server>,
-    items: mpsc::Receiver<Ahead>,
+    items: Receiver<Result<LogItem>>,
     reading: JoinHandle<()>,
 }
-
-/// An item read ahead, and the memory it takes from the bound.
-struct Ahead(Result<LogItem>, Option<OwnedSemaphorePermit>);
 
 pub(super) async fn open(mut session: Session, members: Vec<LogMember>) -> Result<LogReader> {
     let server = session.server.clone();
@@ -53,7 +49,7 @@ pub(super) async fn open(mut session: Session, members: Vec<LogMember>) -> Resul
     let groups = Groups::new(&members, sets, Shares::new(&members, widths), now_us());
     prove(&mut session, &from).await?;
     let stream = stream(session, &from).await?;
-    let (sender, items) = mpsc::channel(AHEAD_ITEMS_MAX);
+    let (sender, items) = ahead::queue(AHEAD_ITEMS_MAX, AHEAD_KB_MAX);
     // In a task of its own: the driver panics on a damaged event.
     let reading = tokio::spawn(read(server.clone(), stream, groups, sender));
     Ok(LogReader { server, items, reading })
@@ -137,20 +133,19 @@ pub(super) fn now_us() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }
 
-async fn read(server: Arc<Server>, mut stream: BinlogStream, mut groups: Groups, items: mpsc::Sender<Ahead>) {
-    let room = Arc::new(Semaphore::new(AHEAD_KB_MAX));
+async fn read(server: Arc<Server>, mut stream: BinlogStream, mut groups: Groups, items: Sender<Result<LogItem>>) {
     loop {
         let error = match tokio::time::timeout(SILENCE_MAX, stream.next()).await {
             Err(_) => server.error(Cause::Disconnected, format!("the log said nothing for {} s", SILENCE_MAX.as_secs())),
             Ok(None) => server.error(Cause::Disconnected, "the server ended the log"),
             Ok(Some(Err(error))) => log_error(&server, error),
-            Ok(Some(Ok(event))) => match hand_on(&mut groups, &event, &room, &items).await {
+            Ok(Some(Ok(event))) => match hand_on(&mut groups, &event, &items).await {
                 Ok(true) => continue,
                 Ok(false) => return,
                 Err(reason) => server.error(Cause::Protocol, format!("the log can't be read: {reason}")),
             },
         };
-        let _ = items.send(Ahead(Err(error), None)).await;
+        let _ = items.send(Err(error), 0).await;
         return;
     }
 }
@@ -162,29 +157,18 @@ pub(super) fn is_intact(event: &Event) -> bool {
 }
 
 /// Gives what an event says. False: nobody wants more.
-async fn hand_on(groups: &mut Groups, event: &Event, room: &Arc<Semaphore>, items: &mpsc::Sender<Ahead>) -> Result<bool, &'static str> {
+async fn hand_on(groups: &mut Groups, event: &Event, items: &Sender<Result<LogItem>>) -> Result<bool, &'static str> {
     if !is_intact(event) {
         return Err("an event does not have its checksum: it was damaged on the way or on the server's disk");
     }
     groups.feed(event, now_us())?;
     while let Some(item) = groups.take()? {
-        if !give(room, items, item).await {
+        let bytes = item.weight();
+        if !items.send(Ok(item), bytes).await {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-async fn give(room: &Arc<Semaphore>, items: &mpsc::Sender<Ahead>, item: LogItem) -> bool {
-    let kb = match &item {
-        LogItem::Transaction(transaction) => {
-            let bytes: usize = transaction.changes.iter().flat_map(|c| c.before.iter().chain(&c.after)).map(weight).sum();
-            (bytes >> 10).min(AHEAD_KB_MAX)
-        }
-        _ => 0,
-    };
-    let permit = room.clone().acquire_many_owned(kb as u32).await.ok();
-    items.send(Ahead(Ok(item), permit)).await.is_ok()
 }
 
 fn log_error(server: &Server, error: mysql_async::Error) -> Error {
@@ -197,7 +181,7 @@ fn log_error(server: &Server, error: mysql_async::Error) -> Error {
 impl crate::sites::LogReader for LogReader {
     async fn next(&mut self) -> Result<LogItem> {
         match self.items.recv().await {
-            Some(Ahead(item, _room)) => item,
+            Some(ahead) => ahead.take(),
             None => Err(self.server.error(Cause::Disconnected, "an event of the log could not be read")),
         }
     }

@@ -9,7 +9,7 @@ mod events;
 mod grants;
 mod groups;
 mod gtid;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod hostile;
 mod image;
 mod json;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Cell, Change, Image, LogItem, MarkerId, Origin, Position, SiteId, SiteTable, Transaction, Unnamed};
+use crate::model::{Change, Image, LogItem, MarkerId, Origin, Position, SiteId, SiteTable, Transaction, Unnamed, weight};
 
 /// One member's part in a group.
 #[derive(Default)]
@@ -67,14 +67,4 @@ impl Part {
         }
         out.extend(self.watermarks.into_iter().map(|marker| LogItem::Watermark { site, marker, position: position.clone() }));
     }
-}
-
-pub(super) fn weight(image: &Image) -> usize {
-    image
-        .iter()
-        .map(|cell| match cell {
-            Cell::Value(value) => value.weight(),
-            _ => 24,
-        })
-        .sum()
 }

@@ -274,7 +274,7 @@ impl Assembly {
     fn change(&mut self, change: Change) -> Result<(), &'static str> {
         self.release_held();
         let open = self.opened()?;
-        open.bytes += weight(&change);
+        open.bytes += change.weight();
         open.changes.push(change);
         let full = open.changes.len() >= PART_CHANGES_MAX || open.bytes >= PART_BYTES_MAX;
         if full && open.origin == Origin::Local {
@@ -420,10 +420,4 @@ fn text(datum: Option<&Datum>) -> Option<&str> {
         Datum::Text(bytes) => std::str::from_utf8(bytes).ok(),
         Datum::Null | Datum::Unchanged => None,
     }
-}
-
-fn weight(change: &Change) -> usize {
-    let images = change.before.iter().chain(&change.after).flatten();
-    let cells: usize = images.map(|cell| if let Cell::Value(value) = cell { value.weight() } else { 8 }).sum();
-    cells + change.key.0.iter().map(|value| value.weight()).sum::<usize>() + 64
 }

@@ -12,7 +12,7 @@ use super::assembly::{Assembly, Declared, DeclaredColumn};
 use super::pgoutput::{self, Lsn};
 use super::replication::{Frame, Replication};
 use super::values::{self, decode, encode};
-use crate::model::{Charset, Column, ColumnType, LogItem, SiteColumn, SiteId, SiteTable, Span, Special, Table, TableId, Value, ZeroDates};
+use crate::model::{Charset, Column, ColumnType, LogItem, SiteColumn, SiteId, SiteTable, Span, Special, Table, TableId, ZeroDates};
 
 /// Messages of the plugin, each behind its length in four bytes.
 pub fn messages(data: &[u8]) {
@@ -181,30 +181,36 @@ fn text(chars_max: Option<u32>) -> ColumnType {
     ColumnType::Text { chars_max, bytes_max: 1 << 30, charset: Charset::UnicodeNoNul }
 }
 
-#[test]
-fn every_value_of_the_corpus_is_of_some_type() {
-    let accepted = |line: &str| wide().iter().filter(|(_, _, ty)| decode(line, ty).is_ok_and(|value| value != Value::Null)).count();
-    let text = include_str!("../../../tests/corpus/text/values");
-    assert!(text.lines().all(|line| accepted(line) > 1), "each is text, and something else");
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Value;
 
-/// The targets see what the servers sent: were it refused at once, damaged copies of it would prove nothing.
-#[test]
-fn the_corpus_is_read_whole() {
-    use crate::model::Origin;
-    for name in ["postgres-15", "postgres-18"] {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/postgres").join(name);
-        let (mut changes, mut landings, mut others) = (0, 0, std::collections::BTreeSet::new());
-        let mut each = |item: &LogItem| match item {
-            LogItem::Transaction(transaction) => {
-                changes += transaction.changes.len();
-                landings += usize::from(transaction.origin != Origin::Local);
-            }
-            other => others.extend(format!("{other:?}").split(' ').next().map(str::to_owned)),
-        };
-        assert_eq!(items(&std::fs::read(path).unwrap(), &mut each), 0, "{name}");
-        assert!(changes >= 12, "{name} has {changes} changes");
-        assert_eq!(landings, 1, "{name}");
-        assert_eq!(others.into_iter().collect::<Vec<_>>(), ["Emptied", "Watermark"], "{name}");
+    #[test]
+    fn every_value_of_the_corpus_is_of_some_type() {
+        let accepted = |line: &str| wide().iter().filter(|(_, _, ty)| decode(line, ty).is_ok_and(|value| value != Value::Null)).count();
+        let text = include_str!("../../../tests/corpus/text/values");
+        assert!(text.lines().all(|line| accepted(line) > 1), "each is text, and something else");
+    }
+
+    /// The targets see what the servers sent: were it refused at once, damaged copies of it would prove nothing.
+    #[test]
+    fn the_corpus_is_read_whole() {
+        use crate::model::Origin;
+        for name in ["postgres-15", "postgres-18"] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/postgres").join(name);
+            let (mut changes, mut landings, mut others) = (0, 0, std::collections::BTreeSet::new());
+            let mut each = |item: &LogItem| match item {
+                LogItem::Transaction(transaction) => {
+                    changes += transaction.changes.len();
+                    landings += usize::from(transaction.origin != Origin::Local);
+                }
+                other => others.extend(format!("{other:?}").split(' ').next().map(str::to_owned)),
+            };
+            assert_eq!(items(&std::fs::read(path).unwrap(), &mut each), 0, "{name}");
+            assert!(changes >= 12, "{name} has {changes} changes");
+            assert_eq!(landings, 1, "{name}");
+            assert_eq!(others.into_iter().collect::<Vec<_>>(), ["Emptied", "Watermark"], "{name}");
+        }
     }
 }

@@ -45,7 +45,7 @@ pub(super) enum Frame {
 
 impl Replication {
     /// A session over a connection that is open already.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn over(site: &str, stream: Box<dyn Stream>) -> Replication {
         Replication { site: site.into(), stream, input: BytesMut::new(), output: BytesMut::new() }
     }

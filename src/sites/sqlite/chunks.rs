@@ -8,8 +8,8 @@ use rusqlite::Connection;
 
 use super::connect::{Place, blocking};
 use super::describe;
-use super::rows::{RawKey, Rows, weight};
-use crate::model::{Image, Key, SiteTable, TableId};
+use super::rows::{RawKey, Rows};
+use crate::model::{Image, Key, SiteTable, TableId, weight};
 use crate::sites::{Cause, ChunkReader, Error, Result, TableDescription, TextRow};
 
 pub struct SqliteChunks {

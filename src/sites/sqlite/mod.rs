@@ -4,7 +4,7 @@ mod chunks;
 mod connect;
 mod describe;
 mod errors;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod hostile;
 mod log;
 mod numbering;

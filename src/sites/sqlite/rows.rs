@@ -121,15 +121,6 @@ pub fn where_key(table: &SiteTable) -> Option<String> {
     Some(conditions.collect::<Vec<_>>().join(" AND "))
 }
 
-/// Approximate bytes of memory of an image, for bounds.
-pub fn weight(image: &Image) -> usize {
-    let cells = image.iter().map(|cell| match cell {
-        Cell::Value(value) => value.weight(),
-        Cell::Unchanged | Cell::Refused(_) => 24,
-    });
-    cells.sum()
-}
-
 enum Parameter<'a> {
     Key(&'a Raw),
     Limit(i64),

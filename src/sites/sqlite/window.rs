@@ -6,10 +6,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row};
 
 use super::describe;
-use super::rows::{RawKey, Rows, weight};
+use super::rows::{RawKey, Rows};
 use super::triggers::{self, CHANGELOG_TABLE, KEY_COLUMNS_MAX, Tracking, mark};
 use super::values::Raw;
-use crate::model::{Change, LogItem, MarkerId, Origin, Position, SiteId, SiteTable, Transaction};
+use crate::model::{Change, LogItem, MarkerId, Origin, Position, SiteId, SiteTable, Transaction, weight};
 use crate::sites::MARKER_TABLE;
 
 /// Changelog rows of one look, unless a landing goes on past them.
