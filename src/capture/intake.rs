@@ -30,6 +30,9 @@ pub struct Report {
     pub inserted: Vec<(TableId, i64)>,
 }
 
+/// A transaction with more rows is not kept together: it would not leave in one batch anyhow.
+const WHOLE_ROWS_MAX: usize = 10_000;
+
 /// Takes one item of a site's log into the ledger. `now_us`: the daemon's clock.
 pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64, report: &mut Report) -> Result<()> {
     let site = item.site();
@@ -106,7 +109,7 @@ fn take_transaction(ledger: &mut Ledger, watch: &mut Watch, transaction: Transac
             chunk.touch(&net.key, net.after.as_ref());
         }
     }
-    let several = if rows.len() > 1 { Some(ledger.next_transaction()) } else { None };
+    let several = (2..=WHOLE_ROWS_MAX).contains(&rows.len()).then(|| ledger.next_transaction());
     let fresh = Freshness { bulk: false, transaction: several };
     if let Origin::Landing { marker, payload } = &origin {
         match Payload::decode(payload) {

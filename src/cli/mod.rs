@@ -75,6 +75,7 @@ pub fn main() -> ExitCode {
         eprintln!("{text}");
         return ExitCode::from(2);
     }
+    rosterd::ops::process::share_memory();
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system has threads to give");
     let exit = runtime.block_on(async {

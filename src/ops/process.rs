@@ -44,6 +44,16 @@ impl Process {
     }
 }
 
+/// Has threads share memory that was freed: glibc would keep what a large transaction took for each of them. To be called before there
+/// are threads.
+pub fn share_memory() {
+    // SAFETY: no other thread allocates yet.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
+}
+
 fn configured(name: libc::c_int) -> Option<u64> {
     // SAFETY: it has no preconditions.
     u64::try_from(unsafe { libc::sysconf(name) }).ok()
