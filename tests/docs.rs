@@ -1,6 +1,11 @@
 //! The documents are true where a machine can tell: configurations in them are valid, links lead somewhere, and every key of
 //! the configuration is explained.
 
+#[path = "docs/keys.rs"]
+mod keys;
+#[path = "docs/messages.rs"]
+mod messages;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
