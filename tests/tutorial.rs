@@ -331,7 +331,7 @@ impl Reader {
         let deadline = Instant::now() + STEP_MAX;
         // The block shows some of its lines.
         let shown = format!("... {shown} ...");
-        while !is_shown(&shown, &self.there(self.log()[self.log_from..].as_bytes())) {
+        while !is_shown(&shown, &self.there(&self.log().as_bytes()[self.log_from..])) {
             assert!(Instant::now() < deadline, "docs/tutorial.md, line {line}: the daemon's log has not\n{shown}\nbut\n{}", self.log());
             std::thread::sleep(LOOK);
         }
@@ -385,10 +385,10 @@ impl Reader {
         }
         let units: Vec<_> = std::fs::read_dir(self.path("etc/systemd/system")).expect("it is there").collect();
         assert!(units.is_empty(), "{units:?}");
-        for host in 0..HOSTS.len() {
+        for (host, (name, _)) in HOSTS.iter().enumerate() {
             let tables = self.rows(host, "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'rosterd%'");
-            assert!(tables.is_empty(), "{tables:?} at {}", HOSTS[host].0);
-            assert!(self.rows(host, "SELECT user FROM mysql.user WHERE user = 'rosterd'").is_empty(), "the account is left");
+            assert!(tables.is_empty(), "{tables:?} at {name}");
+            assert!(self.rows(host, "SELECT user FROM mysql.user WHERE user = 'rosterd'").is_empty(), "the account is left at {name}");
         }
         let people = "SELECT uid, name, mail, timezone FROM {}.users WHERE uid > 1 ORDER BY uid";
         let hub = self.rows(0, &people.replace("{}", "main_db"));

@@ -41,7 +41,7 @@ fn commands(document: &Path) -> Vec<Found> {
         match part.strip_prefix("sh\n") {
             Some(block) if at % 2 == 1 => {
                 let lines = block.replace("\\\n", " ");
-                all.extend(lines.lines().flat_map(|line| shell(line)).map(|command| found(&command, false)));
+                all.extend(lines.lines().flat_map(shell).map(|command| found(&command, false)));
             }
             None if at % 2 == 0 => {
                 let spans = part.split('`').skip(1).step_by(2);
