@@ -18,7 +18,7 @@ fn texts(folder: &Path, found: &mut Vec<String>) {
         let path = entry.expect("it can be read").path();
         if path.is_dir() {
             texts(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.to_string_lossy().contains("test") {
+        } else if path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(".rs") && !name.contains("test")) {
             let code = std::fs::read_to_string(&path).expect("it can be read");
             collect(TokenStream::from_str(&code).unwrap_or_else(|error| panic!("{}: {error}", path.display())), found);
         }
