@@ -5,7 +5,7 @@
 //!
 //! - `-h db1.example.net` and `@db1.example.net/` become 127.0.0.2 with its server's port, `db2.example.net` 127.0.0.3; in what is
 //!   printed they turn back, with port 3306.
-//! - `/etc/rosterd`, `/etc/systemd`, `/var/lib/rosterd` and `/usr/bin/rosterd` are in a temporary folder, also in the configuration that
+//! - `/etc/rosterd`, `/etc/systemd`, `/var/lib/rosterd` and `/usr/local/bin/rosterd` are in a temporary folder, also in the configuration that
 //!   `init` writes; `ROSTERD_CONFIG` says so to rosterd. Its status page is off, since another test may have its port.
 //! - `~` has what the page asks for: the program where cargo puts it, and an administrator's account for the `mariadb` client.
 //! - Servers are started with the settings of the `ini` blocks that name them.
@@ -34,7 +34,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// The machines' names in the page, and their addresses here.
 const HOSTS: [(&str, &str); 2] = [("db1.example.net", "127.0.0.2"), ("db2.example.net", "127.0.0.3")];
-const PLACES: [&str; 4] = ["/etc/rosterd", "/etc/systemd", "/var/lib/rosterd", "/usr/bin/rosterd"];
+const PLACES: [&str; 4] = ["/etc/rosterd", "/etc/systemd", "/var/lib/rosterd", "/usr/local/bin/rosterd"];
 /// Commands of rosterd that change nothing.
 const LOOKING: [&str; 6] =
     ["rosterd status", "rosterd inspect", "rosterd conflicts show", "rosterd conflicts ", "rosterd verify", "rosterd check"];
@@ -139,7 +139,7 @@ impl Reader {
             log_from: 0,
             root: tempfile::Builder::new().prefix("rosterd-tutorial-").tempdir().expect("a temporary folder"),
         };
-        for folder in ["etc/systemd/system", "var/lib", "usr/bin", "home/.cargo/bin", "root-only", "state"] {
+        for folder in ["etc/systemd/system", "var/lib", "usr/local/bin", "home/.cargo/bin", "root-only", "state"] {
             std::fs::create_dir_all(reader.path(folder)).expect("it can be made");
         }
         for (name, text) in [("useradd", "exit 0"), ("userdel", "[ \"$*\" = rosterd ]"), ("chgrp", "[ \"$1\" = rosterd ]")] {
@@ -185,7 +185,7 @@ impl Reader {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let client = Kind::MariaDb118.home().join("bin");
-        let path = [self.path("root-only"), self.path("usr/bin"), client].map(|folder| folder.display().to_string()).join(":");
+        let path = [self.path("root-only"), self.path("usr/local/bin"), client].map(|folder| folder.display().to_string()).join(":");
         command.env("PATH", format!("{path}:{}", std::env::var("PATH").unwrap_or_default()));
         command.env("HOME", self.path("home")).env("ROSTERD_CONFIG", self.path("etc/rosterd/rosterd.toml"));
         command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
@@ -396,12 +396,15 @@ impl Reader {
     }
 }
 
+/// `useradd` is not run here: what it would do is the same as elsewhere, for the account that the unit names.
 #[test]
-fn the_account_is_the_units() {
-    let unit = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rosterd.service")).expect("the unit is there");
-    let page = page();
+fn the_account_is_that_of_the_unit_and_of_the_other_documents() {
+    let read = |file: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("the file is there");
+    let (page, unit) = (page(), read("config/rosterd.service"));
     let account = page.lines().find(|line| line.starts_with("useradd ")).expect("the page makes an account");
-    assert!(unit.contains(account), "config/rosterd.service makes it otherwise than `{account}`");
+    assert!(read("docs/operating.md").contains(account), "docs/operating.md makes it otherwise than `{account}`");
+    let user = unit.lines().find_map(|line| line.strip_prefix("User=")).expect("the unit has an account");
+    assert_eq!(account.rsplit(' ').next(), Some(user));
 }
 
 #[test]

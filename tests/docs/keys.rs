@@ -164,6 +164,8 @@ fn defaults_and_bounds_are_what_the_program_has() {
             "lock_wait_ms" => daemon.lock_wait.as_millis().to_string(),
             "after_apply_repeat_ms" => daemon.after_apply_repeat.as_millis().to_string(),
             "conflict_days" => daemon.conflict_days.to_string(),
+            // Paths and names, which are not there unless somebody gives them.
+            _ if ["none", "no token"].contains(&said) => continue,
             other => panic!("which default has {other}?"),
         };
         assert_eq!(said, has, "{name}");
