@@ -1,6 +1,11 @@
 //! The documents are true where a machine can tell: configurations in them are valid, links lead somewhere, and every key of
 //! the configuration is explained.
 
+#[path = "docs/keys.rs"]
+mod keys;
+#[path = "docs/messages.rs"]
+mod messages;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -129,4 +134,38 @@ fn every_key_of_the_configuration_is_explained() {
     let missing: Vec<&str> =
         keys.map(|(key, _)| key).filter(|key| ![format!("`{key}`"), format!("[{key}]")].iter().any(|form| text.contains(form))).collect();
     assert!(missing.is_empty(), "docs/configuration.md does not have {missing:?}");
+}
+
+/// Tests and benchmarks that a document has run are there.
+#[test]
+fn cargo_is_asked_for_what_is_there() {
+    let mut gone = Vec::new();
+    let mut asked = 0;
+    for (path, text) in documents() {
+        for (option, place) in [("--test ", "tests/{}.rs"), ("--bench ", "benches/{}/main.rs")] {
+            for name in text.split(option).skip(1).filter(|_| text.contains("cargo ")) {
+                let name: String = name.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                asked += 1;
+                if name != "NAME" && !project().join(place.replace("{}", &name)).exists() {
+                    gone.push(format!("{}: {option}{name}", named(&path)));
+                }
+            }
+        }
+    }
+    assert!(gone.is_empty() && asked > 5, "of {asked}: {gone:?}");
+}
+
+/// A page that nothing leads to is not found by anybody.
+#[test]
+fn the_index_has_every_page() {
+    let index = std::fs::read_to_string(project().join("docs/README.md")).unwrap();
+    let pages = documents()
+        .into_iter()
+        .map(|(path, _)| path)
+        .filter(|path| path.starts_with(project().join("docs")) && !path.ends_with("README.md"));
+    let missing: Vec<String> = pages
+        .filter_map(|path| path.strip_prefix(project().join("docs")).ok().map(|path| path.display().to_string()))
+        .filter(|page| !index.contains(&format!("]({page})")))
+        .collect();
+    assert!(missing.is_empty(), "docs/README.md does not lead to {missing:?}");
 }

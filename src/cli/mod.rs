@@ -4,6 +4,8 @@
 mod check;
 mod conflicts;
 mod demo;
+#[cfg(test)]
+mod documents;
 mod grants;
 mod init;
 mod inspect;

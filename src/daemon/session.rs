@@ -12,6 +12,7 @@ use crate::apply::lane::{LaneWorker, recover};
 use crate::apply::{Limits, Target, TargetTable, Template, TemplatePiece};
 use crate::capture::continuity::{self, Remembered};
 use crate::capture::follow::{End, Follower, now_us};
+use crate::capture::fuse;
 use crate::capture::health::State;
 use crate::capture::lock;
 use crate::capture::numbers::Numbers;
@@ -311,6 +312,10 @@ fn settle_definitions(
     }
     for (table, why) in &unfit {
         let mut progress = ledger.progress(site, *table);
+        // A dropped table that is made anew fits again by itself; a fuse that has blown waits for somebody.
+        if progress.stopped.as_ref().is_some_and(|stopped| stopped.starts_with(fuse::BLOWN)) {
+            continue;
+        }
         progress.stopped = Some(why.clone());
         ledger.set_progress(site, *table, progress)?;
     }

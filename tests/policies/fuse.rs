@@ -34,6 +34,9 @@ fn all(engines: &[Engine]) {
     a_mass_delete_is_put_back(&roster);
     a_mass_delete_is_accepted(&roster);
     everything_at_once_is_put_back(&roster);
+    if roster.sites[1].engine.is_mysql_family() {
+        a_table_made_anew_waits_too(&roster);
+    }
     roster.stop();
 }
 
@@ -102,4 +105,34 @@ fn everything_at_once_is_put_back(roster: &Roster) {
     roster.wait_value(at, "SELECT count(*) FROM users", &before.len().to_string());
     roster.settle_equal();
     assert_eq!(roster.rows(at, "users"), before);
+}
+
+/// A dump that is read in drops the table and makes it anew with the rows of then. Such a table fits again at once, and still it is
+/// the operator who says what becomes of the rows that are missing, be they few.
+fn a_table_made_anew_waits_too(roster: &Roster) {
+    let at = 1;
+    let before = roster.rows(0, "users");
+    roster.sql(at, "CREATE TABLE dump AS SELECT * FROM users WHERE uid <> 200; DROP TABLE users");
+    assert!(stopped(roster, at).starts_with("the fuse has blown: table users"), "{}", stopped(roster, at));
+    begin_anew(roster, at);
+    roster.sites[at].create_table(&USERS);
+    roster.sql(at, "INSERT INTO users SELECT * FROM dump; DROP TABLE dump");
+    begin_anew(roster, at);
+    assert!(stopped(roster, at).starts_with("the fuse has blown: table users"), "{}", stopped(roster, at));
+    resume(roster, at, false);
+    roster.wait_value(at, "SELECT count(*) FROM users", &before.len().to_string());
+    roster.settle_equal();
+    assert_eq!(roster.rows(0, "users"), before);
+}
+
+/// A new session of the site, which looks at its tables again.
+fn begin_anew(roster: &Roster, at: usize) {
+    let (site, sessions) = (roster.sites[at].name.clone(), roster.connects(at));
+    roster.daemon().ask(Request::Pause { site: site.clone() }).expect("it is paused");
+    roster.daemon().ask(Request::Resume { site, accept: None }).expect("it goes on");
+    roster.wait("a session of the site", || {
+        let status = roster.daemon().ask(Request::Status).expect("the daemon answers");
+        let state = status["sites"][at]["state"].as_str().unwrap_or_default().to_owned();
+        (roster.connects(at) == sessions || state != "stopped").then_some(state)
+    });
 }
