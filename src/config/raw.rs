@@ -27,6 +27,8 @@ pub(super) struct RawPreset {
 pub(super) struct RawDaemon {
     pub state_dir: Option<Spanned<String>>,
     pub listen: Option<Spanned<String>>,
+    pub listen_token_file: Option<Spanned<String>>,
+    pub listen_name: Option<Spanned<String>>,
     pub copy_rows_per_second_max: Option<Spanned<i64>>,
     pub verify_every: Option<Spanned<String>>,
     pub heartbeat: Option<Spanned<String>>,
