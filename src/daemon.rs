@@ -5,12 +5,14 @@
 //! backoff; the others go on.
 
 mod decide;
+mod guard;
 mod identity;
 mod listen;
 mod operate;
 mod probes;
 mod readers;
 mod rekey;
+mod samples;
 mod session;
 mod upkeep;
 pub mod verify;
@@ -33,7 +35,8 @@ use crate::config::{Config, Endpoint, SiteConfig};
 use crate::ledger::{self, FuseLimits, Handle, Ledger, Mode, Shared};
 use crate::model::{SiteId, Table, TableId};
 use crate::ops::admin;
-use crate::ops::verify::Verification;
+use crate::ops::samples::Samples;
+use crate::ops::verify::{Progress, Verification};
 use crate::resolve::{Known, Roster, SiteView};
 use crate::sites::binding::{Plan, PlannedTable};
 use crate::sites::{self, Finding, Level, Site};
@@ -135,6 +138,10 @@ pub struct Daemon {
     reloads_asked: Mutex<Option<mpsc::Receiver<Reload>>>,
     /// What the last verification has found.
     verified: Mutex<Option<Verification>>,
+    /// How far the one is that is under way.
+    verifying: Mutex<Option<Arc<Progress>>>,
+    /// The last hour, by site.
+    samples: Mutex<Samples>,
     /// Held until the daemon ends: one daemon works on a state directory.
     _lock: std::fs::File,
 }
@@ -181,6 +188,8 @@ impl Daemon {
             reloads: reloads.0,
             reloads_asked: Mutex::new(Some(reloads.1)),
             verified: Mutex::default(),
+            verifying: Mutex::default(),
+            samples: Mutex::default(),
             _lock: lock,
             config,
         }))
@@ -201,8 +210,9 @@ impl Daemon {
         }
         tasks.spawn(self.clone().forget_old());
         tasks.spawn(self.clone().keep_verifying());
-        if let Some(address) = self.config.daemon.listen {
-            tasks.spawn(listen::serve(self.clone(), address));
+        if let Some(listen) = self.config.daemon.listen.clone() {
+            tasks.spawn(self.clone().keep_sampling());
+            tasks.spawn(listen::serve(self.clone(), listen));
         }
         while tasks.join_next().await.is_some() {}
         if let Some(admin) = admin {

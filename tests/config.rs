@@ -193,6 +193,11 @@ fn tables_are_checked() {
 fn the_daemon_is_checked() {
     for (line, words) in [
         ("listen = \"localhost:9477\"", ["not an address", "127.0.0.1:9477"]),
+        ("listen = \"0.0.0.0:9477\"", ["reached from other hosts", "listen_token_file"]),
+        ("listen = \"[2001:db8::1]:9477\"", ["reached from other hosts", "loopback address"]),
+        ("listen_token_file = \"listen.token\"", ["listen.token can't be read", "mode 600"]),
+        ("listen_token = \"x\"", ["unknown key `listen_token`", "name it in listen_token_file"]),
+        ("listen_name = \"https://roster.example.net/\"", ["is not a host's name", "such as roster.example.net"]),
         ("batch_rows_max = 0", ["batch_rows_max is 0", "from 1 to"]),
         ("heartbeat = \"5m\"", ["heartbeat is `5m`", "from \"1s\" to \"10s\""]),
         ("heartbeat = 10", ["string", "rosterd.toml:2"]),
@@ -202,6 +207,32 @@ fn the_daemon_is_checked() {
     ] {
         refused(&format!("[daemon]\n{line}\n{HUB}{USERS}"), &words);
     }
+}
+
+#[test]
+fn a_token_is_long_private_and_never_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("[daemon]\nlisten = \"0.0.0.0:9477\"\nlisten_token_file = \"listen.token\"\n{HUB}{USERS}");
+    let write = |token: &str, mode| {
+        let path = folder.path().join("listen.token");
+        std::fs::write(&path, token).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (token, mode, words) in [
+        ("abcdefghijklmno\n", 0o600, ["16 or more", "openssl rand"]),
+        ("correct horse battery staple\n", 0o600, ["without blanks", "openssl rand"]),
+        ("abcdefghijklmnop\n", 0o640, ["mode 640", "chmod 600"]),
+    ] {
+        write(token, mode);
+        let message = refusal_in(folder.path(), &text);
+        words.iter().for_each(|word| assert!(message.contains(word), "{message}"));
+        assert!(!message.contains(token.trim()), "{message}");
+    }
+    write("abcdefghijklmnop\n", 0o600);
+    let config = Config::load(&folder.path().join("rosterd.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let listen = config.daemon.listen.as_ref().unwrap();
+    assert_eq!((listen.address.port(), listen.token.as_ref().unwrap().reveal()), (9477, "abcdefghijklmnop"));
+    assert!(!format!("{config:?}").contains("abcdefghijklmnop"));
 }
 
 #[test]

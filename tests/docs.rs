@@ -70,9 +70,11 @@ fn configurations_are_valid() {
                 config.push_str(SHARE);
             }
             let folder = tempfile::tempdir().unwrap();
-            for file in config.lines().filter_map(|line| line.trim().strip_prefix("password_file = \"")?.split('"').next()) {
+            let secrets =
+                config.lines().filter_map(|line| line.split_once("password_file = \"").or(line.split_once("listen_token_file = \"")));
+            for file in secrets.filter_map(|(_, rest)| rest.split('"').next()) {
                 let file = folder.path().join(file);
-                std::fs::write(&file, "correct horse\n").unwrap();
+                std::fs::write(&file, "correct-horse-battery\n").unwrap();
                 std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
             }
             if let Err(error) = Config::parse(&config, &folder.path().join("rosterd.toml")) {

@@ -48,6 +48,35 @@ pub struct Figures {
     pub lags_us: VecDeque<i64>,
     /// The same since the start, by source and group of tables.
     pub lags: Lags,
+    /// Of those, the ones since somebody took them last.
+    lately: Lately,
+    /// What went wrong last, newest last.
+    pub troubles: VecDeque<Trouble>,
+}
+
+/// Something that went wrong at the site, once or several times in a row. It holds no values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// One word for what kind of error it is.
+    pub cause: &'static str,
+    pub text: String,
+    pub times: u64,
+    /// Microseconds since 1970.
+    pub first_us: i64,
+    pub last_us: i64,
+}
+
+/// The lags of some rows, microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    pub median_us: i64,
+    pub longest_us: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Lately {
+    lags_us: VecDeque<i64>,
+    longest_us: i64,
 }
 
 /// Something that was written at the site for this alone, and has come back through its log.
@@ -60,6 +89,10 @@ pub struct Heartbeat {
 }
 
 const LAGS_MAX: usize = 1024;
+/// Things gone wrong that are remembered for each site.
+const TROUBLES_MAX: usize = 20;
+/// What an after-apply statement's failure is called among the causes.
+const STATEMENT: &str = "after_apply";
 
 /// Shared between a site's workers and those who ask.
 #[derive(Default)]
@@ -81,6 +114,7 @@ impl Health {
         *figures.errors.entry(cause).or_default() += 1;
         figures.last_error = Some(error.to_string());
         figures.error_us = now_us;
+        figures.trouble(cause, error.to_string(), 1, now_us);
     }
 
     /// A heartbeat is about to be written. False: one has not come back yet.
@@ -103,6 +137,7 @@ impl Health {
         figures.failed_statements += failed.len() as u64;
         if let Some((_, reason)) = failed.last() {
             figures.failed_statement = Some((reason.clone(), now_us));
+            figures.trouble(STATEMENT, reason.clone(), failed.len() as u64, now_us);
         }
     }
 
@@ -112,17 +147,44 @@ impl Health {
         figures.batches += 1;
         figures.applied_rows += rows.len() as u64;
         for row in rows.iter().filter(|row| row.committed_us > 0) {
-            if figures.lags_us.len() == LAGS_MAX {
-                figures.lags_us.pop_front();
-            }
             let lag_us = (now_us - row.committed_us).max(0);
-            figures.lags_us.push_back(lag_us);
+            keep(&mut figures.lags_us, lag_us);
             figures.lags.add(row.source, row.urgent, lag_us);
+            keep(&mut figures.lately.lags_us, lag_us);
+            figures.lately.longest_us = figures.lately.longest_us.max(lag_us);
         }
+    }
+
+    /// The lags of the rows applied since this was asked last; None: there were none whose lag is known.
+    pub fn take_lately(&self) -> Option<Spread> {
+        let lately = std::mem::take(&mut self.figures().lately);
+        let mut lags_us = Vec::from(lately.lags_us);
+        lags_us.sort_unstable();
+        let median_us = *lags_us.get(lags_us.len() / 2)?;
+        Some(Spread { median_us, longest_us: lately.longest_us })
     }
 }
 
+fn keep(lags_us: &mut VecDeque<i64>, lag_us: i64) {
+    if lags_us.len() == LAGS_MAX {
+        lags_us.pop_front();
+    }
+    lags_us.push_back(lag_us);
+}
+
 impl Figures {
+    /// What repeats itself counts up.
+    fn trouble(&mut self, cause: &'static str, text: String, times: u64, now_us: i64) {
+        if let Some(last) = self.troubles.back_mut().filter(|last| last.cause == cause && last.text == text) {
+            (last.times, last.last_us) = (last.times + times, now_us);
+            return;
+        }
+        if self.troubles.len() == TROUBLES_MAX {
+            self.troubles.pop_front();
+        }
+        self.troubles.push_back(Trouble { cause, text, times, first_us: now_us, last_us: now_us });
+    }
+
     pub fn conflict(&mut self, kind: ConflictKind) {
         *self.conflicts.entry(kind.name()).or_default() += 1;
     }
@@ -132,5 +194,38 @@ impl Figures {
         let mut lags: Vec<i64> = self.lags_us.iter().copied().collect();
         lags.sort_unstable();
         lags.get((lags.len() * percent / 100).min(lags.len().saturating_sub(1))).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SiteId;
+
+    #[test]
+    fn the_same_trouble_again_counts_up_and_the_oldest_goes() {
+        let health = Health::default();
+        health.failed(State::Retrying, "unreachable", &"no answer", 1);
+        health.failed(State::Retrying, "unreachable", &"no answer", 2);
+        health.statements_failed(&[(0, "error 1146".into()), (1, "error 1146".into())], 3);
+        let shown: Vec<_> = health.figures().troubles.iter().map(|t| (t.cause, t.times, t.first_us, t.last_us)).collect();
+        assert_eq!(shown, [("unreachable", 2, 1, 2), ("after_apply", 2, 3, 3)]);
+        for at in 0..100 {
+            health.failed(State::Retrying, "other", &format!("number {at}"), at);
+        }
+        let figures = health.figures();
+        assert_eq!((figures.troubles.len(), figures.troubles.back().unwrap().last_us), (TROUBLES_MAX, 99));
+    }
+
+    #[test]
+    fn lately_is_since_it_was_taken_last() {
+        let health = Health::default();
+        let row = |committed_us| Applied { source: SiteId(1), committed_us, urgent: false };
+        assert_eq!(health.take_lately(), None);
+        health.applied(&[row(900), row(0), row(500), row(990)], 1000);
+        assert_eq!(health.take_lately(), Some(Spread { median_us: 100, longest_us: 500 }));
+        assert_eq!(health.take_lately(), None);
+        health.applied(&vec![row(1); 3 * LAGS_MAX], 1000);
+        assert_eq!(health.figures().lately.lags_us.len(), LAGS_MAX);
     }
 }

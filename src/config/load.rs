@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use toml::de::DeTable;
 
 use super::error::{Error, Fault, Problem, Report, nearest};
 use super::ids;
+use super::listen::listen;
 use super::matching::{is_pattern, matches};
 use super::preset;
 use super::raw::{OneOrMany, RawDaemon, RawFile, RawTable};
@@ -28,7 +28,6 @@ const CONFIG_BYTES_MAX: usize = 1 << 20;
 const TABLES_MAX: usize = 2000;
 /// A site that was put back from a backup is told by the watermark that it lacks: one is left there so often at least.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
-const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9477);
 
 impl Config {
     /// The configuration in the file at `path`, with the passwords it names read.
@@ -65,7 +64,7 @@ impl Config {
 impl Default for Daemon {
     /// As without a `[daemon]`.
     fn default() -> Daemon {
-        daemon(RawDaemon::default(), &mut Report::new(String::new(), Path::new("/"), ""))
+        daemon(RawDaemon::default(), &mut Report::new(String::new(), Path::new("/"), ""), &|_| None)
     }
 }
 
@@ -77,7 +76,7 @@ pub(super) fn parse_with(text: &str, path: &Path, env: Env<'_>) -> Result<Config
     let folder = absolute(path);
     let mut report = Report::new(path.display().to_string(), &folder, text);
     let Some(raw) = read(text, &mut report) else { return Err(Error::Invalid(report.finish())) };
-    let daemon = daemon(raw.daemon, &mut report);
+    let daemon = daemon(raw.daemon, &mut report, env);
     let (sites, spans) = sites(raw.site, &mut report, env);
     let mut preset_problems = Vec::new();
     let tables = tables(raw.share.preset, raw.table, &mut report, &mut preset_problems);
@@ -124,8 +123,9 @@ pub(super) fn toml_fault(error: &toml::de::Error) -> Fault {
     Fault::new(cause, "see config/rosterd.example.toml for how it is written")
 }
 
-fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
+fn daemon(mut raw: RawDaemon, report: &mut Report<'_>, env: Env<'_>) -> Daemon {
     let place = "[daemon]";
+    let listen = listen(&mut raw, report, env);
     let mut number = |name: &str, raw: &Option<Spanned<i64>>, range: RangeInclusive<i64>, default: i64| -> i64 {
         let Some(raw) = raw else { return default };
         if range.contains(raw.get_ref()) {
@@ -154,11 +154,6 @@ fn daemon(raw: RawDaemon, report: &mut Report<'_>) -> Daemon {
     let heartbeat = match raw.heartbeat {
         None => Some(HEARTBEAT_MAX),
         Some(raw) => report.check(raw.span(), place, heartbeat(raw.get_ref())).flatten(),
-    };
-    let listen = match raw.listen {
-        None => Some(LISTEN_DEFAULT),
-        Some(raw) if raw.get_ref().is_empty() => None,
-        Some(raw) => report.check(raw.span(), place, listen(raw.get_ref())),
     };
     let state_dir = match raw.state_dir {
         Some(raw) if raw.get_ref().is_empty() => {
@@ -211,16 +206,6 @@ fn heartbeat(text: &str) -> Result<Option<Duration>, Fault> {
             "give a time from \"1s\" to \"10s\", \"0s\" for none, or leave it out for 10s",
         )),
     }
-}
-
-fn listen(text: &str) -> Result<SocketAddr, Fault> {
-    let advice = "write an IP address and a port, as in 127.0.0.1:9477 or [::1]:9477; \"\" turns it off";
-    let address: SocketAddr = text.parse().map_err(|_| Fault::new(format!("listen = \"{text}\" is not an address"), advice))?;
-    if !address.ip().is_loopback() {
-        let cause = format!("listen = \"{text}\" can be reached from other hosts, and the page asks for no password");
-        return Err(Fault::new(cause, "use a loopback address such as 127.0.0.1:9477, behind a proxy that does"));
-    }
-    Ok(address)
 }
 
 /// The sites, the hub first, and where each stands in the file by its name.

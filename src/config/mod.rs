@@ -12,6 +12,7 @@ mod endpoint;
 mod error;
 mod filter;
 mod ids;
+mod listen;
 mod load;
 mod matching;
 mod preset;
@@ -28,6 +29,7 @@ mod words;
 
 pub use endpoint::Address;
 pub use error::{Error, Problem};
+pub use listen::Listen;
 pub use matching::{is_pattern, matches, rule_for};
 pub use secret::Secret;
 pub use sequence::Sequence;
@@ -54,8 +56,8 @@ impl Config {
 #[derive(Clone, Debug)]
 pub struct Daemon {
     pub state_dir: PathBuf,
-    /// None: no status page.
-    pub listen: Option<std::net::SocketAddr>,
+    /// None: no page, no metrics.
+    pub listen: Option<Listen>,
     /// Rows per second that a first copy or a reconcile reads from one site; None: no limit.
     pub copy_rows_per_second_max: Option<u32>,
     /// How often the daemon compares all sites with the ledger; None: never by itself.

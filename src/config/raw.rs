@@ -33,10 +33,20 @@ pub(super) struct RawDaemon {
     /// Default: `/var/lib/rosterd`.
     /// Counts: after a restart. Move the folder meanwhile.
     pub state_dir: Option<Spanned<String>>,
-    /// Status page, `/metrics`, `/healthz`, `/readyz`, without a password; `""` turns them off.
+    /// [The page](operating.md#the-page), `/metrics`, `/healthz`, `/readyz`; `""` turns them off. An address that is not a loopback
+    /// address needs `listen_token_file`.
     /// Takes: IP address and port.
     /// Default: `127.0.0.1:9477`.
     pub listen: Option<Spanned<String>>,
+    /// What whoever asks there has to show: a file with a token of 16 or more characters in one line, mode 600 or less, or a systemd
+    /// credential of that name.
+    /// Takes: file.
+    /// Default: no token.
+    pub listen_token_file: Option<Spanned<String>>,
+    /// The name that a proxy passes on in its requests; on a loopback address others than this machine's own are refused.
+    /// Takes: host name.
+    /// Default: none.
+    pub listen_name: Option<Spanned<String>>,
     /// How fast a first copy or reconcile reads one site.
     /// Takes: rows per second, from 1.
     /// Default: no limit.

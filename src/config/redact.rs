@@ -3,7 +3,7 @@
 const STARS: &str = "***";
 
 /// Keys of ours that have a word for secrets in their name and hold none.
-const HARMLESS: [&str; 4] = ["password_file", "password_env", "key_file", "secret"];
+const HARMLESS: [&str; 5] = ["listen_token_file", "password_file", "password_env", "key_file", "secret"];
 
 /// `line` without passwords: neither in a URL nor as the value of a key that is called like one, known or not.
 pub(super) fn redacted(line: &str) -> String {
@@ -79,6 +79,7 @@ mod tests {
             "url = \"postgres://rosterd@[::1]:5432/x?host=/run/postgresql\"",
             "url = \"mysql://rosterd@db1/x\" # see: there",
             "password_file = \"hub.password\"",
+            "listen_token_file = \"listen.token\"",
             "secret = [\"pass\"]",
             "[[site]]",
         ] {

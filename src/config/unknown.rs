@@ -57,6 +57,9 @@ fn check(table: &DeTable<'_>, known: &[&str], place: &str, report: &mut Report<'
         let word = key.get_ref().as_ref();
         let fault = match word {
             "password" => Fault::new("unknown key `password`", "put the password into a file of mode 600 and name it in password_file"),
+            "listen_token" => {
+                Fault::new("unknown key `listen_token`", "put the token into a file of mode 600 and name it in listen_token_file")
+            }
             _ => Fault::unknown("key", word, known),
         };
         report.add(Some(key.span()), place, fault);

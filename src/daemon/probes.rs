@@ -1,13 +1,15 @@
 //! What other programs ask over HTTP: `/metrics` for Prometheus, `/healthz` whether the daemon works, `/readyz` whether all sites do.
+//! Whoever shows no token where one is asked for gets a word from the last two, and no reasons.
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 
 use super::Daemon;
+use super::guard::Trusted;
 use super::listen::answer;
 use crate::ops::exposition::{self, Beside, Lag};
 use crate::ops::process::{Process, free_bytes};
@@ -18,8 +20,11 @@ pub(super) fn routes(daemon: &Arc<Daemon>) -> Router {
     let (metrics, health, ready) = (daemon.clone(), daemon.clone(), daemon.clone());
     Router::new()
         .route("/metrics", get(|| async move { answer(&metrics, |status| told(&metrics, &status)).await }))
-        .route("/healthz", get(|| async move { healthy(&health).await }))
-        .route("/readyz", get(|| async move { answer(&ready, readied).await }))
+        .route("/healthz", get(|Extension(trusted): Extension<Trusted>| async move { healthy(&health, trusted).await }))
+        .route(
+            "/readyz",
+            get(|Extension(trusted): Extension<Trusted>| async move { answer(&ready, |status| readied(&status, trusted)).await }),
+        )
 }
 
 fn told(daemon: &Daemon, status: &Status) -> Response {
@@ -38,17 +43,19 @@ fn told(daemon: &Daemon, status: &Status) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-async fn healthy(daemon: &Daemon) -> Response {
+async fn healthy(daemon: &Daemon, trusted: Trusted) -> Response {
     match daemon.works().await {
         Ok(()) => "ok\n".into_response(),
-        Err(text) => (StatusCode::SERVICE_UNAVAILABLE, format!("{text}\n")).into_response(),
+        Err(text) if trusted.0 => (StatusCode::SERVICE_UNAVAILABLE, format!("{text}\n")).into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "ill\n").into_response(),
     }
 }
 
-fn readied(status: Status) -> Response {
-    let missing = readiness::missing(&status);
+fn readied(status: &Status, trusted: Trusted) -> Response {
+    let missing = readiness::missing(status);
     if missing.is_empty() {
         return "ready\n".into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", missing.join("\n"))).into_response()
+    let text = if trusted.0 { format!("{}\n", missing.join("\n")) } else { "not ready\n".into() };
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }

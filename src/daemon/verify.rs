@@ -99,11 +99,14 @@ impl Daemon {
 
     /// None: the daemon is stopping.
     async fn verified(&self) -> Result<Option<Verification>, String> {
-        let progress = Progress::default();
-        tokio::select! {
+        let progress = Arc::new(Progress::default());
+        *lock(&self.verifying) = Some(progress.clone());
+        let outcome = tokio::select! {
             () = self.stopped() => Ok(None),
             verified = verify(&self.config, None, pace(&self.config), &progress) => verified.map(Some).map_err(|error| error.to_string()),
-        }
+        };
+        *lock(&self.verifying) = None;
+        outcome
     }
 }
 

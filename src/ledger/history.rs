@@ -46,7 +46,7 @@ impl QuarantineKind {
         QuarantineKind::Kin,
     ];
 
-    fn named(name: &str) -> Result<QuarantineKind> {
+    pub(super) fn named(name: &str) -> Result<QuarantineKind> {
         let kind = QuarantineKind::ALL.into_iter().find(|kind| kind.name() == name);
         kind.ok_or_else(|| Error::Damaged("a row is held back for no known reason".into()))
     }

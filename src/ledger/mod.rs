@@ -14,6 +14,7 @@ mod owed;
 mod progress;
 mod reading;
 mod rows;
+mod summary;
 mod thread;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -29,6 +30,7 @@ pub use open::{FORMAT, SiteRecord};
 pub use owed::{Lane, Queues, UnderWay};
 pub use progress::{Mode, Phase, TableProgress};
 pub use rows::{Freshness, RowId, Slice};
+pub use summary::{ConflictGroup, HeldBackGroup};
 pub use thread::Handle;
 
 use crate::model::{Cell, Key, MarkerId, Predicate, SharedUnique, SiteId, Table, TableId};

@@ -95,6 +95,20 @@ pub enum SiteState {
     NotRunning,
 }
 
+impl SiteState {
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            SiteState::Starting => "starting",
+            SiteState::CatchingUp => "catching up",
+            SiteState::Following => "following",
+            SiteState::Retrying => "retrying",
+            SiteState::Stopped => "stopped",
+            SiteState::Paused => "paused",
+            SiteState::NotRunning => "not running",
+        }
+    }
+}
+
 /// The lag of a site's log, measured by a mark that is written there for this alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
@@ -264,14 +278,8 @@ impl SiteStatus {
 
     pub(super) fn state_in_words(&self) -> &'static str {
         match self.state {
-            SiteState::Starting => "starting",
-            SiteState::CatchingUp => "catching up",
-            SiteState::Following => "following",
-            SiteState::Retrying => "retrying",
             SiteState::Stopped if self.blown().is_some() => "stopped by its fuse",
-            SiteState::Stopped => "stopped",
-            SiteState::Paused => "paused",
-            SiteState::NotRunning => "not running",
+            state => state.in_words(),
         }
     }
 

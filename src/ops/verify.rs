@@ -98,6 +98,20 @@ pub struct Passing {
     pub table: String,
     pub rows: u64,
     pub rows_estimated: u64,
+    /// Since its first row was asked for.
+    pub seconds: u64,
+}
+
+impl Passing {
+    /// Of its rows; an estimate is one, and a table that is being read is not complete.
+    pub fn percent(&self) -> u8 {
+        (self.rows * 100 / self.rows_estimated.max(1)).min(99) as u8
+    }
+
+    pub fn seconds_left(&self) -> Option<u64> {
+        let left = u128::from(self.rows_estimated.saturating_sub(self.rows)) * u128::from(self.seconds);
+        (self.rows > 0 && self.seconds > 0).then(|| (left / u128::from(self.rows)) as u64)
+    }
 }
 
 /// How far a verification is, for those who wait for it: the tables that are being read now.
@@ -212,7 +226,8 @@ impl Pass<'_> {
             after = Some(last.clone());
             read += rows.len() as u64;
             let (site, table) = (self.found.site.clone(), self.found.table.clone());
-            progress.note(Passing { site, table, rows: read, rows_estimated: rows_estimated.max(read) });
+            let seconds = begun.elapsed().as_secs();
+            progress.note(Passing { site, table, rows: read, rows_estimated: rows_estimated.max(read), seconds });
             if let Some(max) = pace.rows_per_second_max {
                 let due = Duration::from_secs_f64(read as f64 / f64::from(max.max(1)));
                 tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;

@@ -152,7 +152,7 @@ fn defaults_and_bounds_are_what_the_program_has() {
         let said = key.default.trim_matches('`').trim_matches('"');
         let has = match name {
             "state_dir" => daemon.state_dir.display().to_string(),
-            "listen" => daemon.listen.map_or_else(|| "no".into(), |address| address.to_string()),
+            "listen" => daemon.listen.as_ref().map_or_else(|| "no".into(), |listen| listen.address.to_string()),
             "copy_rows_per_second_max" => daemon.copy_rows_per_second_max.map_or_else(|| "no limit".into(), |n| n.to_string()),
             "verify_rows_per_second_max" => daemon.verify_rows_per_second_max.map_or_else(|| "no limit".into(), |n| n.to_string()),
             "verify_every" => daemon.verify_every.map_or_else(|| "never".into(), |every| format!("{}s", every.as_secs())),

@@ -1,4 +1,4 @@
-# MariaDB and MySQL from Debian suites other than the machine's own, and promtool. Sourced by fetch.
+# MariaDB and MySQL from Debian suites other than the machine's own, promtool, and a browser. Sourced by fetch.
 #
 # Each suite has a private apt state with an empty package list, so that apt resolves the whole closure down to the C
 # library; the packages are unpacked, not installed, and run under their own dynamic loader.
@@ -43,6 +43,58 @@ promtool_fetch() {
     dpkg-deb --fsys-tarfile "$apt"/cache/archives/prometheus_*.deb | tar -xO ./usr/bin/promtool >"$folder/bin/promtool" || return
     chmod 755 "$folder/bin/promtool" || return
     rm -rf "$apt"
+}
+
+chromium_folder() {
+    debian_folder "$1"
+}
+
+# $1: folder, $2: suite, $3...: packages of npm, with their versions: what drives the browser and what examines a page in it.
+#
+# It starts more of itself and finds its files by its own path, which under another loader would be the loader's. So it runs
+# under the machine's own, without the C library of its suite: the machine's has to be as new.
+chromium_fetch() {
+    local folder=$1 suite=$2 apt=$1/apt package name
+    apt_state "$apt" "$suite" || return
+    apt_update "$apt" "$suite" || return
+    apt_in "$apt" --yes --download-only install chromium-headless-shell fonts-dejavu-core || return
+    rm -f "$apt"/cache/archives/libc6_*.deb
+    unpack "$apt/cache/archives" "$folder/root" || return
+    rm -rf "$apt"
+    for package in "${@:3}"; do
+        name=${package%@*}
+        (cd "$folder" && npm pack --silent "$package") || return
+        mkdir -p "$folder/node_modules/$name"
+        tar -xzf "$folder/$name"-*.tgz -C "$folder/node_modules/$name" --strip-components=1 || return
+        rm -f "$folder/$name"-*.tgz
+    done
+    cat >"$folder/fonts.conf" <<'CONF'
+<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+  <dir prefix="relative">root/usr/share/fonts</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+  <alias><family>sans-serif</family><prefer><family>DejaVu Sans</family></prefer></alias>
+  <alias><family>system-ui</family><prefer><family>DejaVu Sans</family></prefer></alias>
+  <alias><family>serif</family><prefer><family>DejaVu Serif</family></prefer></alias>
+  <alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+</fontconfig>
+CONF
+    chromium_launcher "$folder" || return
+    "$folder/bin/chromium" --version
+}
+
+chromium_launcher() {
+    local program directory path=''
+    program=$(cd "$1/root" && find usr/lib -name 'chromium-headless-shell' -o -name headless_shell | head -n 1)
+    [[ -n $program ]] || {
+        echo "the packages hold no headless browser" >&2
+        return 1
+    }
+    for directory in lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu/{nss,pulseaudio}; do
+        [[ -d $1/root/$directory ]] && path+=${path:+:}\$root/$directory
+    done
+    write_launcher "$1" chromium "env LD_LIBRARY_PATH=\"$path\" FONTCONFIG_FILE=\"\$root/../fonts.conf\" \"\$root/$program\""
 }
 
 # The mirror that this machine uses, whichever it is. sources.list has "deb [options] uri suite", *.sources "URIs: uri".
