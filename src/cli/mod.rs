@@ -2,6 +2,7 @@
 //! 3 something can't be reached.
 
 mod check;
+mod completions;
 mod conflicts;
 mod demo;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod init;
 mod inspect;
 mod limit;
 mod log;
+mod man;
 mod print;
 mod progress;
 mod quarantine;
@@ -58,6 +60,8 @@ enum Command {
     Verify(verify::Verify),
     Reconcile(reconcile::Reconcile),
     Site(site::Site),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// How a command ended.
@@ -94,6 +98,8 @@ pub fn main() -> ExitCode {
             Command::Verify(command) => command.run(&cli).await,
             Command::Reconcile(command) => command.run(&cli).await,
             Command::Site(command) => command.run(&cli).await,
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
