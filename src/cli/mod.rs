@@ -172,7 +172,7 @@ mod tests {
             for example in examples.iter().filter(|line| !line.ends_with('\\')) {
                 // What a shell makes of it, up to a pipe or a remark in a second column.
                 let line = example.trim();
-                let end = [" >> ", " | ", "  "].iter().filter_map(|mark| line.find(mark)).min();
+                let end = [" > ", " >> ", " | ", "  "].iter().filter_map(|mark| line.find(mark)).min();
                 let line = &line[..end.unwrap_or(line.len())];
                 let words = line.split(' ').filter(|word| !word.is_empty()).map(|word| word.trim_matches('\''));
                 if line.contains('[') {
