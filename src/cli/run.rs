@@ -60,15 +60,25 @@ impl Run {
         }
         let mut daemon = tokio::select! {
             () = &mut stopped => return Exit::Fine,
-            started = started(config, self.log_format()) => match started {
+            started = started(config.clone(), self.log_format()) => match started {
                 Ok(daemon) => daemon,
                 Err(exit) => return exit,
             },
         };
-        while let Some(config) = self.replicate(cli, daemon, &mut hung_up, &mut stopped).await {
-            daemon = match Daemon::start(config).await {
-                Ok(daemon) => daemon,
-                Err(failure) => return refusal(failure),
+        let mut config = config;
+        while let Some(next) = self.replicate(cli, daemon, &mut hung_up, &mut stopped).await {
+            daemon = match Daemon::start(next.clone()).await {
+                Ok(daemon) => {
+                    config = next;
+                    daemon
+                }
+                Err(failure) => {
+                    tracing::error!("the new configuration is not used, and the one before goes on: {failure}");
+                    match Daemon::start(config.clone()).await {
+                        Ok(daemon) => daemon,
+                        Err(failure) => return refusal(failure),
+                    }
+                }
             };
         }
         Exit::Fine
@@ -148,6 +158,9 @@ async fn proven(cli: &Cli) -> Result<Config, String> {
     let report = check::report(&config).await;
     if report.has_errors() {
         return Err(format!("`rosterd check` has errors\n{}", check_text::render(&report, Page { columns: 100, colours: false }, false)));
+    }
+    if report.unreachable().contains(&config.sites[0].name.as_str()) {
+        return Err("the hub does not answer, so nothing is proven; ask again when it does".into());
     }
     Ok(config)
 }
