@@ -85,11 +85,12 @@ fn killed(engine: Engine, lock: &str, waiting: &str, kill: &str, unlock: &str, c
     let (mut application, mut administrator) = (roster.sites[1].session(), roster.sites[1].session());
     application.sql(lock);
     roster.wait("a read of the daemon to be killed", || {
-        let id = administrator.rows(waiting).into_iter().next().and_then(|row| row.into_iter().next().flatten());
-        match id.map(|id| administrator.try_rows(&kill.replace("{id}", &id))) {
-            Some(Ok(_)) if roster.last_error(1).contains(code) => None,
-            killed => Some(format!("{killed:?}, {}", roster.last_error(1))),
+        if roster.last_error(1).contains(code) {
+            return None;
         }
+        let id = administrator.rows(waiting).into_iter().next().and_then(|row| row.into_iter().next().flatten());
+        let killed = id.map(|id| administrator.try_rows(&kill.replace("{id}", &id)));
+        Some(format!("{killed:?}, {}", roster.last_error(1)))
     });
     roster.wait_error(1, &["table item", code, "rosterd sets its own sessions no time limit"]);
     application.sql(unlock);
