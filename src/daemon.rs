@@ -274,7 +274,8 @@ impl Daemon {
             let state = if stopped { State::Stopped } else { State::Retrying };
             member.health.failed(state, failure.cause(), &failure, now_us());
             let delay = if stopped { Duration::from_secs(60) } else { delays.next().unwrap_or(Duration::from_secs(30)) };
-            tracing::warn!(site = member.config.name, error = %failure, retry_ms = delay.as_millis() as u64, "the site's session ended");
+            let retry_ms = delay.as_millis() as u64;
+            tracing::warn!(site = member.config.name, cause = failure.cause(), error = %failure, retry_ms, "the site's session ended");
             tokio::select! {
                 () = self.stopped() => return,
                 () = member.again.notified() => {}

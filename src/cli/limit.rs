@@ -17,11 +17,11 @@ const FIRST: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(60);
 /// What has been quiet for so long begins anew.
 const FORGOTTEN: Duration = Duration::from_secs(600);
-/// Kinds of lines that are told apart at most: places in the code, by site and table.
+/// Kinds of lines that are told apart at most: places in the code, by site, table and cause.
 const KINDS_MAX: usize = 4096;
 
-/// One place in the code, site and table.
-type Kind = (tracing::callsite::Identifier, String, String);
+/// One place in the code, site, table and cause.
+type Kind = (tracing::callsite::Identifier, Place);
 
 #[derive(Default)]
 pub struct Limit(Mutex<HashMap<Kind, Spoken>>);
@@ -54,26 +54,34 @@ impl Spoken {
 }
 
 /// What is told apart by.
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq, Hash)]
 struct Place {
     site: String,
     table: String,
+    cause: String,
+}
+
+impl Place {
+    fn field(&mut self, name: &str) -> Option<&mut String> {
+        match name {
+            "site" => Some(&mut self.site),
+            "table" => Some(&mut self.table),
+            "cause" => Some(&mut self.cause),
+            _ => None,
+        }
+    }
 }
 
 impl Visit for Place {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        match field.name() {
-            "site" => self.site = format!("{value:?}"),
-            "table" => self.table = format!("{value:?}"),
-            _ => {}
+        if let Some(known) = self.field(field.name()) {
+            *known = format!("{value:?}");
         }
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "site" => self.site = value.to_owned(),
-            "table" => self.table = value.to_owned(),
-            _ => {}
+        if let Some(known) = self.field(field.name()) {
+            value.clone_into(known);
         }
     }
 }
@@ -104,8 +112,7 @@ impl<S: Subscriber> Layer<S> for Limit {
         if !is_limited(event) {
             return true;
         }
-        let Place { site, table } = place(event);
-        let left_out = self.meet((event.metadata().callsite(), site, table), Instant::now());
+        let left_out = self.meet((event.metadata().callsite(), place(event)), Instant::now());
         LEFT_OUT.set(left_out.unwrap_or(0));
         left_out.is_some()
     }
@@ -119,9 +126,14 @@ impl<S: Subscriber> Layer<S> for Limit {
         if more == 0 {
             return;
         }
-        let Place { site, table } = place(event);
+        let Place { site, table, cause } = place(event);
         let named = |name: &'static str, value: String| if value.is_empty() { String::new() } else { format!(", {name} {value}") };
-        let text = format!("and {more} more like it since the one before{}{}", named("site", site), named("table", table));
+        let text = format!(
+            "and {more} more like it since the one before{}{}{}",
+            named("site", site),
+            named("table", table),
+            named("cause", cause)
+        );
         match *event.metadata().level() {
             Level::ERROR => tracing::error!(more, "{text}"),
             Level::WARN => tracing::warn!(more, "{text}"),
@@ -171,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_apart_by_place_site_and_table() {
+    fn lines_are_told_apart_by_place_site_table_and_cause() {
         let lines = Lines::default();
         let writer = lines.clone();
         let format = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).with_ansi(false);
@@ -184,9 +196,13 @@ mod tests {
             for _ in 0..7 {
                 tracing::warn!("alone");
             }
+            for cause in ["unreachable", "tls"] {
+                (0..7).for_each(|_| tracing::warn!(site = "nj", cause, "why it ended"));
+            }
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!((text.matches("the session ended").count(), text.matches("a row is held back").count()), (10, 10), "{text}");
         assert_eq!(text.matches("alone").count(), 5, "{text}");
+        assert_eq!(text.matches("why it ended").count(), 10, "another cause is news: {text}");
     }
 }

@@ -11,7 +11,7 @@ use crate::roster::Roster;
 
 /// More than the log tells at once, by far.
 const RETRIES: f64 = 40.0;
-const TOLD_MAX: usize = 6;
+const TOLD_MAX: usize = 12;
 
 struct Running(Child);
 
