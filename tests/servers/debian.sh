@@ -85,15 +85,13 @@ CONF
 }
 
 chromium_launcher() {
-    local program directory path=''
+    local program path
     program=$(cd "$1/root" && find usr/lib -name 'chromium-headless-shell' -o -name headless_shell | head -n 1)
     [[ -n $program ]] || {
         echo "the packages hold no headless browser" >&2
         return 1
     }
-    for directory in lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu/{nss,pulseaudio}; do
-        [[ -d $1/root/$directory ]] && path+=${path:+:}\$root/$directory
-    done
+    path=$(library_path "$1/root" lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu/{nss,pulseaudio})
     write_launcher "$1" chromium "env LD_LIBRARY_PATH=\"$path\" FONTCONFIG_FILE=\"\$root/../fonts.conf\" \"\$root/$program\""
 }
 
@@ -190,17 +188,25 @@ unpack() {
     rm -rf "$2"/usr/share/{doc,man,locale,info,lintian}
 }
 
+# Those of the folders $2... that $1 has, as a launcher names them, with colons between.
+library_path() {
+    local prefix='$root' unpacked=$1 found=() directory
+    for directory in "${@:2}"; do
+        if [[ -d $unpacked/$directory ]]; then found+=("$prefix/$directory"); fi
+    done
+    local IFS=:
+    printf '%s' "${found[*]}"
+}
+
 # A command line that runs a program of $1/root under that root's own loader. $2: program, $3...: its first arguments.
 under_loader() {
-    local folder=$1 program=$2 loader path='' directory
+    local folder=$1 program=$2 loader path
     loader=$(cd "$folder/root" && ls {,usr/}lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 2>/dev/null | head -n 1) || true
     [[ -n $loader && -x $folder/root/$program ]] || {
         echo "the packages hold no $program or no loader for it" >&2
         return 1
     }
-    for directory in lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu usr/lib/mysql/private; do
-        [[ -d $folder/root/$directory ]] && path+=${path:+:}\$root/$directory
-    done
+    path=$(library_path "$folder/root" lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu usr/lib/mysql/private)
     printf '"$root/%s" --library-path "%s" "$root/%s" %s' "$loader" "$path" "$program" "${*:3}"
 }
 
