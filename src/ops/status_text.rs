@@ -123,13 +123,14 @@ fn details(site: &SiteStatus, now_us: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::ops::status::{Counts, Heartbeat, LastError, Owed, StoppedTable};
 
-    fn site(name: &str) -> SiteStatus {
+    /// A client where all is well.
+    pub fn site(name: &str) -> SiteStatus {
         SiteStatus {
             name: name.into(),
             role: "client".into(),

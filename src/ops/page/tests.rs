@@ -1,11 +1,10 @@
 //! The page as a document: what it says of a roster in each state, and that everything in it is escaped.
 
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::capture::health::Spread;
 use crate::ops::samples::{KEPT_MAX, Sample};
-use crate::ops::status::{Counts, Heartbeat, LastError, Owed, Scan, SiteState, SiteStatus, StoppedTable};
+use crate::ops::status::{Heartbeat, LastError, Owed, Scan, SiteState, SiteStatus, StoppedTable};
+use crate::ops::status_text;
 use crate::ops::verify::{TableVerification, Verification};
 
 /// 2026-01-31 12:00:00Z.
@@ -14,9 +13,7 @@ const MINUTE_US: i64 = 60_000_000;
 
 fn site(name: &str, role: &str, address: &str) -> SiteStatus {
     SiteStatus {
-        name: name.into(),
         role: role.into(),
-        state: SiteState::Following,
         address: Some(address.into()),
         position: Some("0-1-200000".into()),
         captured_us: Some(NOW_US - 4_000_000),
@@ -24,19 +21,7 @@ fn site(name: &str, role: &str, address: &str) -> SiteStatus {
         lag_p50_us: Some(4_200),
         lag_p99_us: Some(31_000),
         heartbeat: Some(Heartbeat { round_trip_us: 3_100, heard_us: NOW_US - 2_000_000, waiting_since_us: None }),
-        owed: Owed::default(),
-        under_way: 0,
-        conflicts_lost: 0,
-        quarantined: 0,
-        apart: 0,
-        quarantined_by: BTreeMap::new(),
-        scans: Vec::new(),
-        stopped_tables: Vec::new(),
-        last_error: None,
-        errors_by: BTreeMap::new(),
-        conflicts_by: BTreeMap::new(),
-        failed_statement: None,
-        counts: Some(Counts::default()),
+        ..status_text::tests::site(name)
     }
 }
 
