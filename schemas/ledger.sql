@@ -1,4 +1,4 @@
--- The ledger's format 1. One writer; readers (status of a stopped daemon) open it read-only.
+-- The ledger's format 2. One writer; readers (status of a stopped daemon) open it read-only.
 
 -- format, ledger id, order and marker numbers given out so far, sites that an operator has paused
 CREATE TABLE meta (
@@ -42,6 +42,8 @@ CREATE TABLE site_table (
     started_us     INTEGER,
     finished_us    INTEGER,
     stopped        TEXT,                    -- why nothing is captured from or applied to it
+    vouched_to     INTEGER NOT NULL DEFAULT 0, -- of rows up to this one without an entry, the site holds the merged version,
+    vouched_by     INTEGER NOT NULL DEFAULT 0, -- as the first sweep of this generation has come by
     PRIMARY KEY (site, tbl)
 ) WITHOUT ROWID;
 
@@ -49,11 +51,15 @@ CREATE TABLE row (
     id     INTEGER PRIMARY KEY AUTOINCREMENT, -- never given to another row: what is under way or held back names it
     tbl    INTEGER NOT NULL,
     key    BLOB NOT NULL,
-    record BLOB NOT NULL,                   -- life, registers, what sites hold instead
-    open   INTEGER NOT NULL,                -- some site is owed it
+    record BLOB NOT NULL,                   -- life, registers, which scans came by
     UNIQUE (tbl, key)
 );
-CREATE INDEX row_open ON row (id) WHERE open = 1;
+
+-- What sites hold instead of a row, or are owed of it; tombstones that wait. No line: every site holds the merged version.
+CREATE TABLE held (
+    row     INTEGER PRIMARY KEY,
+    entries BLOB NOT NULL                   -- for each site what it holds, and the source transactions that the row took part in
+);
 
 -- Who has which value of a unique key: fingerprints of the merged values.
 CREATE TABLE claim (
@@ -62,7 +68,6 @@ CREATE TABLE claim (
     row   INTEGER NOT NULL,
     PRIMARY KEY (tbl, print, row)
 ) WITHOUT ROWID;
-CREATE INDEX claim_row ON claim (row);
 
 -- Markers that were heard back and are still in the site's marker table.
 CREATE TABLE heard (

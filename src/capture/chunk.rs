@@ -169,20 +169,54 @@ pub fn sweep(ledger: &mut Ledger, site: SiteId, table: TableId, rows_max: usize,
         Phase::Tidying => return tidy(ledger, site, table, rows_max, now_us),
         Phase::Waiting | Phase::Scanning | Phase::Done => return Ok(false),
     }
-    let slice = ledger.slice(table, progress.swept, rows_max)?;
-    for (id, key, row) in slice.rows {
-        let Some(shared) = ledger.shared(table) else { break };
-        if !row.is_seen(shared.roster.site(site)) && !mutation::without("sweep") && (row.life.exists() || row.held(site).is_some()) {
-            lacking(ledger, site, table, &key, id, row, progress.mode, now_us, report)?;
+    let is_first = progress.mode == Mode::First && (progress.vouched_to == 0 || progress.vouched_by == progress.generation);
+    let last = if is_first {
+        let swept = ledger.owe_missing(site, table, progress.generation, progress.swept, rows_max)?;
+        for id in swept.others {
+            if let Some((_, key, row)) = ledger.load_id(id)? {
+                come_by(ledger, site, table, &key, id, row, progress.mode, now_us, report)?;
+            }
         }
+        swept.last
+    } else {
+        let slice = ledger.slice(table, progress.swept, rows_max)?;
+        for (id, key, row) in slice.rows {
+            come_by(ledger, site, table, &key, id, row, progress.mode, now_us, report)?;
+        }
+        slice.last
+    };
+    let more = last.is_some();
+    (progress.phase, progress.swept) = last.map_or((Phase::Tidying, 0), |last| (Phase::Sweeping, last));
+    match last {
+        Some(last) if is_first => (progress.vouched_to, progress.vouched_by) = (last, progress.generation),
+        Some(_) => {}
+        None => (progress.vouched_to, progress.vouched_by) = (0, 0),
     }
-    let more = slice.last.is_some();
-    (progress.phase, progress.swept) = slice.last.map_or((Phase::Tidying, 0), |last| (Phase::Sweeping, last));
     ledger.set_progress(site, table, progress)?;
     let claims = if more { ledger.take_new_claims() } else { ledger.shared_claims(table)? };
     clash::settle(ledger, &claims, now_us, report)?;
     crate::crash_point!("sweep.taken", ledger.site_name(site));
     Ok(true)
+}
+
+/// A row of the ledger that a sweep has come to.
+#[allow(clippy::too_many_arguments)]
+fn come_by(
+    ledger: &mut Ledger,
+    site: SiteId,
+    table: TableId,
+    key: &Key,
+    id: RowId,
+    row: Row,
+    mode: Mode,
+    now_us: i64,
+    report: &mut Report,
+) -> Result<()> {
+    let Some(shared) = ledger.shared(table) else { return Ok(()) };
+    if !row.is_seen(shared.roster.site(site)) && !mutation::without("sweep") && (row.life.exists() || row.held(site).is_some()) {
+        lacking(ledger, site, table, key, id, row, mode, now_us, report)?;
+    }
+    Ok(())
 }
 
 /// Counts what the sweep would take as deleted, and asks the fuse.

@@ -3,15 +3,24 @@
 use std::path::Path;
 
 use crate::config::Config;
-use crate::model::{Cell, Family, Key, Payload, Reader, Value, Writer, canonical};
+use crate::model::{Cell, Family, Key, Payload, Reader, SiteId, Value, Writer, canonical};
 use crate::resolve::Row;
 
 /// A row's record, a marker's payload, a key.
 pub fn record(data: &[u8]) {
     for width in [0, 1, 7, 300] {
-        if let Ok(row) = Row::decode(data, width) {
-            assert_eq!(Row::decode(&row.encode(), width).as_ref(), Ok(&row), "a record comes back");
-            assert_eq!(Row::exists_in(data), row.life.exists());
+        // As a record, and as what stands beside one.
+        let plain = [2, 1, 0, 0, 0];
+        for (record, rest) in [(data, None), (plain.as_slice(), Some(data))] {
+            if let Ok(row) = Row::decode(record, rest, width) {
+                let (mut again, mut beside) = (Writer::new(), Writer::new());
+                row.encode(&mut again, &mut beside, |_| false);
+                let beside = Some(beside.as_slice()).filter(|beside| !beside.is_empty());
+                assert_eq!(Row::decode(again.as_slice(), beside, width).as_ref(), Ok(&row), "a record comes back");
+                assert_eq!(Row::exists_in(record), row.life.exists());
+                assert!(Row::values_in(record, &[0]).is_ok_and(|(exists, _)| exists == row.life.exists()));
+                assert!(Row::seen_in(record, SiteId(1)).is_ok());
+            }
         }
     }
     if let Ok(payload) = Payload::decode(data) {

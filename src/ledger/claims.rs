@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rusqlite::params;
 
 use super::{Error, Ledger, Result, RowId, Shared};
-use crate::model::{SharedUnique, SiteId, TableId, Value, Writer, fingerprint, folded};
+use crate::model::{Reader, SharedUnique, SiteId, TableId, Value, Writer, fingerprint, folded};
 use crate::resolve::Row;
 
 /// A claim that a row has made in the transaction at hand.
@@ -45,22 +45,75 @@ fn claims(shared: &Shared, row: &Row) -> BTreeSet<i64> {
     shared.unique.iter().filter_map(|unique| claim(row, unique)).collect()
 }
 
-impl Ledger {
-    /// Writes down what a stored row claims now, and lets rows go on that waited for what it claims no more.
-    pub(super) fn reclaim(&mut self, table: TableId, id: RowId, row: &Row) -> Result<()> {
-        let Some(shared) = self.shared(table).filter(|shared| !shared.unique.is_empty()) else { return Ok(()) };
-        let now = claims(shared, row);
-        let before: BTreeSet<i64> = {
-            let mut query = self.db.prepare_cached("SELECT print FROM claim WHERE row = ?1")?;
-            query.query_map([id.0], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?
-        };
-        for print in now.difference(&before) {
-            self.db.prepare_cached("INSERT INTO claim VALUES (?1, ?2, ?3)")?.execute(params![table.0, print, id.0])?;
-            self.new_claims.push(Claim { table, print: *print, row: id });
+/// What a row claimed before.
+enum Before {
+    /// What it claims now: its values of unique keys are the same.
+    Same,
+    Claimed(BTreeSet<i64>),
+}
+
+/// The claims of a stored record, which is about to become `row`.
+fn claims_in(shared: &Shared, record: &[u8], row: &Row) -> Result<Before> {
+    let columns: Vec<usize> = shared.unique.iter().flat_map(|unique| unique.columns.iter().copied()).collect();
+    let (exists, values) = Row::values_in(record, &columns)?;
+    let mut w = Writer::new();
+    let mut is_same = |(column, before): (&usize, &Option<&[u8]>)| match (row.registers.get(*column), before) {
+        (Some(Some(register)), Some(before)) => {
+            w.clear();
+            w.value(&register.value);
+            w.as_slice() == *before
         }
-        for print in before.difference(&now) {
-            self.db.prepare_cached("DELETE FROM claim WHERE row = ?1 AND print = ?2")?.execute(params![id.0, print])?;
-            self.let_go_on(table, *print, id)?;
+        (now, before) => now.is_none_or(Option::is_none) && before.is_none(),
+    };
+    if exists == row.life.exists() && columns.iter().zip(&values).all(&mut is_same) {
+        return Ok(Before::Same);
+    }
+    if !exists {
+        return Ok(Before::Claimed(BTreeSet::new()));
+    }
+    let mut at = values.iter();
+    let mut claimed = BTreeSet::new();
+    for unique in &shared.unique {
+        let values: Vec<Option<&[u8]>> = at.by_ref().take(unique.columns.len()).copied().collect();
+        let values: Option<Vec<Value>> = values.into_iter().map(|value| value.map(|bytes| Reader::new(bytes).value())).collect::<Option<Result<_, _>>>().transpose()?;
+        claimed.extend(values.and_then(|values| claim_of(unique, values.iter().collect())));
+    }
+    Ok(Before::Claimed(claimed))
+}
+
+/// Claims that a row makes from now on, and that it makes no more.
+#[derive(Default)]
+pub(super) struct Changed {
+    made: Vec<i64>,
+    given_up: Vec<i64>,
+}
+
+impl Ledger {
+    /// What becomes of a row's claims when it is stored as `row`; `id`: it is in the ledger already.
+    pub(super) fn claims_to_change(&self, table: TableId, id: Option<RowId>, row: &Row) -> Result<Changed> {
+        let Some(shared) = self.shared(table).filter(|shared| !shared.unique.is_empty()) else { return Ok(Changed::default()) };
+        let before = id.map(|id| self.with_record(id, |record| claims_in(shared, record, row))).transpose()?.flatten();
+        Ok(match before {
+            None => Changed { made: claims(shared, row).into_iter().collect(), given_up: Vec::new() },
+            Some(Before::Same) => Changed::default(),
+            Some(Before::Claimed(before)) => {
+                let now = claims(shared, row);
+                Changed { made: now.difference(&before).copied().collect(), given_up: before.difference(&now).copied().collect() }
+            }
+        })
+    }
+
+    /// Writes down what a stored row claims now, and lets rows go on that waited for what it claims no more.
+    pub(super) fn reclaim(&mut self, table: TableId, id: RowId, Changed { made, given_up }: Changed) -> Result<()> {
+        for print in made {
+            self.db.prepare_cached("INSERT INTO claim VALUES (?1, ?2, ?3)")?.execute(params![table.0, print, id.0])?;
+            self.new_claims.push(Claim { table, print, row: id });
+        }
+        for print in given_up {
+            let mut delete = self.db.prepare_cached("DELETE FROM claim WHERE tbl = ?1 AND print = ?2 AND row = ?3")?;
+            delete.execute(params![table.0, print, id.0])?;
+            drop(delete);
+            self.let_go_on(table, print, id)?;
         }
         Ok(())
     }
@@ -145,7 +198,10 @@ impl Ledger {
         let keys = self.shared(table).map(|shared| spelled(&shared.unique)).unwrap_or_default();
         self.db.execute("UPDATE shared_table SET claimed = ?2 WHERE id = ?1", params![table.0, keys])?;
         self.db.execute("DELETE FROM claim WHERE tbl = ?1", [table.0])?;
-        self.each_row(table, |ledger, id, _, row| ledger.reclaim(table, id, &row))
+        self.each_row(table, |ledger, id, _, row| {
+            let made = ledger.shared(table).map_or_else(BTreeSet::new, |shared| claims(shared, &row)).into_iter().collect();
+            ledger.reclaim(table, id, Changed { made, given_up: Vec::new() })
+        })
     }
 
     /// The keys that the stored claims were made for, before any site has been asked.

@@ -34,6 +34,7 @@ impl Ledger {
         )?;
         self.sites.retain(|record| record.id != site);
         self.progress.retain(|(of, _), _| *of != site);
+        self.refresh_known();
         self.quarantined.retain(|(of, _)| *of != site);
         self.queues.remove(&site);
         self.under_way.remove(&site);

@@ -12,8 +12,17 @@ use crate::model::{Column, Family, Key, SiteId, Table, TableId, Value};
 use crate::resolve::{Known, Roster, SiteView, TablePolicy};
 
 /// Tables that hold what came from outside, with the number of their columns.
-const TABLES: [(&str, usize); 8] =
-    [("meta", 2), ("site", 9), ("shared_table", 5), ("site_table", 14), ("row", 5), ("claim", 3), ("conflict", 8), ("quarantine", 8)];
+const TABLES: [(&str, usize); 9] = [
+    ("meta", 2),
+    ("site", 9),
+    ("shared_table", 5),
+    ("site_table", 16),
+    ("row", 4),
+    ("claim", 3),
+    ("conflict", 8),
+    ("quarantine", 8),
+    ("held", 2),
+];
 const ROWS_MAX: usize = 100;
 
 /// The bytes of the file itself.
@@ -56,7 +65,7 @@ pub fn cells(data: &[u8]) {
 fn filled(data: &[u8]) -> Result<Connection> {
     let db = Connection::open_in_memory()?;
     db.execute_batch(include_str!("../../schemas/ledger.sql"))?;
-    db.execute_batch("INSERT INTO meta VALUES ('format', 1), ('ledger', 1), ('order', 0), ('marker', 0)")?;
+    db.execute_batch("INSERT INTO meta VALUES ('format', 2), ('ledger', 1), ('order', 0), ('marker', 0)")?;
     db.execute_batch("INSERT INTO site (id, name, role) VALUES (1, 'hub', 'hub'), (2, 'nj', 'client')")?;
     db.execute_batch(r#"INSERT INTO shared_table (id, name, key, columns) VALUES (1, 'users', '["uid"]', '["uid", "name", "mail"]')"#)?;
     let mut values = fields(data);
@@ -124,9 +133,10 @@ fn what_the_ledger_never_writes_is_damage() {
     damage("UPDATE meta SET value = -1 WHERE name = 'order'");
     damage("UPDATE site SET counter = -5 WHERE id = 1");
     damage("UPDATE site SET counter = 'x' WHERE id = 1");
-    damage("INSERT INTO row (id, tbl, key, record, open) VALUES (1, 1, x'00', x'0101000000000000', 0)");
-    damage("INSERT INTO row (id, tbl, key, record, open) VALUES (1, 1, x'010102ff', x'0101000000000000', 0)");
-    damage("INSERT INTO row (id, tbl, key, record, open) VALUES (1, 1, x'010102', x'ff', 1)");
-    damage("INSERT INTO row (id, tbl, key, record, open) VALUES (1, 1, x'010102', 'text', 1)");
+    damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'00', x'0101000000000000')");
+    damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102ff', x'0101000000000000')");
+    damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102', x'ff')");
+    damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102', 'text')");
+    damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102', x'0201000000'); INSERT INTO held VALUES (1, x'ff')");
     damage("INSERT INTO conflict VALUES (1, 1, 'k', 1, x'010102', 1, 2, x'ff')");
 }

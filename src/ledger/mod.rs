@@ -13,10 +13,13 @@ mod open;
 mod owed;
 mod progress;
 mod reading;
+mod records;
 mod rows;
 mod summary;
 mod thread;
+mod upgrade;
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,9 +32,12 @@ pub use history::{ConflictRecord, QuarantineKind, QuarantineRecord};
 pub use open::{FORMAT, SiteRecord};
 pub use owed::{Lane, Queues, UnderWay};
 pub use progress::{Mode, Phase, TableProgress};
-pub use rows::{Freshness, RowId, Slice};
+pub use records::{Slice, Swept};
+pub use rows::{Freshness, RowId};
 pub use summary::{ConflictGroup, HeldBackGroup};
 pub use thread::Handle;
+
+use records::{Last, Scratch, Vouched};
 
 use crate::model::{Cell, Key, MarkerId, Predicate, SharedUnique, SiteId, Table, TableId};
 use crate::resolve::{Roster, Row, TablePolicy};
@@ -83,6 +89,10 @@ pub struct Ledger {
     /// Tombstones that are kept for a write of ours to be heard only.
     waiting_tombstones: HashSet<RowId>,
     new_claims: Vec<Claim>,
+    /// First sweeps that have not come to their ends.
+    vouched: Vec<Vouched>,
+    last: RefCell<Last>,
+    scratch: Scratch,
     /// Commits are on disk when they return.
     durable: bool,
     last_marker: i64,

@@ -1,18 +1,20 @@
 //! Opening the file: format, sites and tables, and what is told from the rows again.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use super::{Error, Ledger, Result, Shared, TableProgress};
+use super::records::Scratch;
+use super::{Error, Ledger, Result, Shared, TableProgress, upgrade};
 use crate::model::{MarkerId, Position, SiteId, TableId};
 
 /// The format that this version writes.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 
 /// Markers' numbers are the time of giving them out, in microseconds; so many are set aside beyond it. A ledger that was put back from a
 /// copy is told by sites with markers of numbers that it had not set aside.
@@ -62,7 +64,7 @@ impl Ledger {
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| failed(e.to_string()))?;
         db.busy_timeout(Duration::from_secs(5))?;
-        Ledger::check_format(&db)?;
+        let db = if Ledger::check_format(&db)? < FORMAT { upgrade::upgraded_copy(&db, &path.display().to_string())? } else { db };
         Ledger::read(db, Some(path))
     }
 
@@ -110,7 +112,9 @@ impl Ledger {
             db.execute_batch("COMMIT")?;
             crate::crash_point!("ledger.made", "");
         }
-        Ledger::check_format(&db)?;
+        if Ledger::check_format(&db)? < FORMAT {
+            upgrade::upgrade(&db, &path.map_or_else(String::new, |path| path.display().to_string()))?;
+        }
         let mut ledger = Ledger::read(db, path)?;
         ledger.last_marker = ledger.marker_clock();
         ledger.first_marker = ledger.last_marker;
@@ -118,14 +122,15 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn check_format(db: &Connection) -> Result<()> {
+    /// The format of a ledger that this version can work with.
+    fn check_format(db: &Connection) -> Result<i64> {
         let format = meta(db, "format").map_err(|error| match Error::from(error) {
             Error::Sqlite(e) => Error::Damaged(format!("it holds another database ({e})")),
             other => other,
         })?;
         match format {
             Some(found) if found > FORMAT => Err(Error::Newer { found, known: FORMAT }),
-            Some(FORMAT) => Ok(()),
+            Some(found @ 1..=FORMAT) => Ok(found),
             _ => Err(Error::Damaged("it has no format number".into())),
         }
     }
@@ -153,6 +158,9 @@ impl Ledger {
             unheard_before: HashSet::new(),
             waiting_tombstones: HashSet::new(),
             new_claims: Vec::new(),
+            vouched: Vec::new(),
+            last: RefCell::default(),
+            scratch: Scratch::default(),
             durable: true,
             last_marker: marker,
             markers_aside: marker,
@@ -322,7 +330,7 @@ impl Ledger {
         marker.0 > self.markers_aside_before && !(self.first_marker..=self.last_marker).contains(&marker.0)
     }
 
-    /// Whether commits from now on are on disk when they return, or with the next durable one.
+    /// Whether commits from now on are on disk when they return, or when the log has been taken there.
     pub(super) fn set_durable(&mut self, durable: bool) -> Result<()> {
         if self.durable != durable {
             self.db.execute_batch(if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" })?;
@@ -354,15 +362,22 @@ impl Ledger {
         self.load_quarantined()?;
         self.load_heard()?;
         self.new_claims.clear();
+        self.last.get_mut().forget();
         self.refresh_known();
         self.rebuild_queues()
     }
 
+    /// The file that holds commits until they are taken into the ledger's own.
+    pub(super) fn log_path(&self) -> Option<PathBuf> {
+        let mut path = self.path.clone()?.into_os_string();
+        path.push("-wal");
+        Some(path.into())
+    }
+
     /// Size of the file and its log in bytes.
     pub fn size_bytes(&self) -> u64 {
-        let Some(path) = &self.path else { return 0 };
-        let wal = path.with_extension(format!("{}-wal", path.extension().and_then(|e| e.to_str()).unwrap_or_default()));
-        [path.as_path(), wal.as_path()].iter().filter_map(|p| std::fs::metadata(p).ok()).map(|m| m.len()).sum()
+        let files = self.path.iter().cloned().chain(self.log_path());
+        files.filter_map(|path| std::fs::metadata(path).ok()).map(|found| found.len()).sum()
     }
 }
 

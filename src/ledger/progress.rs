@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
+use super::records::Vouched;
 use super::{Ledger, Result};
 use crate::model::{Key, SiteId, TableId, Writer};
 use crate::mutation;
@@ -49,6 +50,9 @@ pub struct TableProgress {
     pub cursor: Option<Key>,
     /// Ledger row that the count or the sweep has come by last.
     pub swept: i64,
+    /// The first sweep, of scan `vouched_by`, has come by the rows up to this one: one without an entry is at the site as merged. 0: none.
+    pub vouched_to: i64,
+    pub vouched_by: u32,
     /// Rows counted as missing.
     pub missing: u64,
     pub rows_read: u64,
@@ -72,6 +76,8 @@ impl TableProgress {
             restored: 0,
             cursor: None,
             swept: 0,
+            vouched_to: 0,
+            vouched_by: 0,
             missing: 0,
             rows_read: 0,
             rows_estimated: 0,
@@ -95,7 +101,8 @@ impl TableProgress {
             (true, Mode::Restored) => Mode::Restored,
             _ => mode,
         };
-        TableProgress { restored, ..TableProgress::waiting(mode, generation) }
+        let vouched = if unfinished { (self.vouched_to, self.vouched_by) } else { (0, 0) };
+        TableProgress { restored, vouched_to: vouched.0, vouched_by: vouched.1, ..TableProgress::waiting(mode, generation) }
     }
 
     /// Rows that the site lacks go back there.
@@ -115,7 +122,7 @@ impl TableProgress {
 
     pub(super) fn load_all(db: &Connection) -> Result<HashMap<(SiteId, TableId), TableProgress>> {
         let mut query = db.prepare(
-            "SELECT site, tbl, mode, phase, generation, restored, cursor, swept, missing, rows_read, rows_estimated, started_us, finished_us, stopped FROM site_table",
+            "SELECT site, tbl, mode, phase, generation, restored, cursor, swept, missing, rows_read, rows_estimated, started_us, finished_us, stopped, vouched_to, vouched_by FROM site_table",
         )?;
         let mut rows = query.query([])?;
         let mut all = HashMap::new();
@@ -143,6 +150,8 @@ impl TableProgress {
                 cursor,
                 restored: r.get(5)?,
                 swept: r.get(7)?,
+                vouched_to: r.get(14)?,
+                vouched_by: r.get(15)?,
                 missing: r.get::<_, i64>(8)? as u64,
                 rows_read: r.get::<_, i64>(9)? as u64,
                 rows_estimated: r.get::<_, i64>(10)? as u64,
@@ -184,7 +193,7 @@ impl Ledger {
             w.into_bytes()
         });
         self.db
-            .prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")?
+            .prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)")?
             .execute(params![
             site.0,
             table.0,
@@ -199,7 +208,9 @@ impl Ledger {
             progress.rows_estimated as i64,
             progress.started_us,
             progress.finished_us,
-            progress.stopped
+            progress.stopped,
+            progress.vouched_to,
+            progress.vouched_by
         ])?;
         self.progress.insert((site, table), progress);
         self.refresh_known();
@@ -248,5 +259,14 @@ impl Ledger {
                 view.known = progress.map_or(Known::Unknown { generation: 1, restored: 0 }, TableProgress::known);
             }
         }
+        let vouched = self.progress.iter().filter(|(_, progress)| progress.vouched_to > 0);
+        self.vouched = vouched
+            .map(|((site, table), progress)| Vouched {
+                site: *site,
+                table: *table,
+                generation: progress.vouched_by,
+                to: progress.vouched_to,
+            })
+            .collect();
     }
 }

@@ -1,13 +1,13 @@
-//! Merged rows: one record each, read and written whole.
+//! Merged rows: storing them, which sites are owed them, and when a deleted one can be forgotten.
 
 use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::{Error, Ledger, Result};
-use crate::model::{Key, SiteId, TableId, Value, Writer};
+use crate::model::{Key, SiteId, TableId, Value};
 use crate::mutation;
-use crate::resolve::{Row, owed};
+use crate::resolve::{Row, decode_rest, owed};
 
 /// A row's number in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,54 +30,9 @@ impl Freshness {
 /// Source transactions that a row remembers while it is owed; past it, in a backlog, they may arrive in parts.
 const TRANSACTIONS_MAX: usize = 64;
 
-/// Rows of one table, from going through the ledger's rows in its own order.
-#[derive(Default)]
-pub struct Slice {
-    pub rows: Vec<(RowId, Key, Row)>,
-    /// The last row looked at, of whichever table; None: there is none further on.
-    pub last: Option<i64>,
-}
-
 /// Rows read at once where a whole table is gone through.
 const SLICE_ROWS: usize = 1000;
-/// Rows of any table looked at for each one wanted, before a slice is given with fewer.
-const LOOKED_AT: usize = 20;
-
 impl Ledger {
-    /// The row's number, if the ledger has it, and its record, blank otherwise.
-    pub fn load(&self, table: TableId, key: &Key) -> Result<(Option<RowId>, Row)> {
-        let width = self.width(table)?;
-        let mut w = Writer::new();
-        w.key(key);
-        let mut query = self.db.prepare_cached("SELECT id, record FROM row WHERE tbl = ?1 AND key = ?2")?;
-        let mut rows = query.query(params![table.0, w.as_slice()])?;
-        match rows.next()? {
-            None => Ok((None, Row::new(width))),
-            Some(r) => {
-                let record = r.get_ref(1)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
-                Ok((Some(RowId(r.get(0)?)), Row::decode(record, width)?))
-            }
-        }
-    }
-
-    /// As [`Ledger::load`], where the row's number is likely to be `id`.
-    pub fn load_sent(&self, table: TableId, key: &Key, id: Option<RowId>) -> Result<(Option<RowId>, Row)> {
-        match id.map(|id| self.load_id(id)).transpose()?.flatten() {
-            Some((found, at, row)) if found == table && at == *key => Ok((id, row)),
-            _ => self.load(table, key),
-        }
-    }
-
-    pub fn load_id(&self, id: RowId) -> Result<Option<(TableId, Key, Row)>> {
-        let mut query = self.db.prepare_cached("SELECT tbl, key, record FROM row WHERE id = ?1")?;
-        let found = query.query_row([id.0], |r| Ok((TableId(r.get(0)?), r.get::<_, Vec<u8>>(1)?, r.get::<_, Vec<u8>>(2)?))).optional()?;
-        let Some((table, key, record)) = found else { return Ok(None) };
-        if self.shared(table).is_none() {
-            return Ok(None);
-        }
-        Ok(Some((table, self.key(table, &key)?, Row::decode(&record, self.width(table)?)?)))
-    }
-
     /// Stores a row's record, drops it when every site holds its delete, and queues it for the sites that are owed it.
     pub fn store(&mut self, table: TableId, key: &Key, id: Option<RowId>, mut row: Row, fresh: Freshness) -> Result<()> {
         let Some(at) = self.shared.iter().position(|shared| shared.table.id == table) else { return Ok(()) };
@@ -87,8 +42,9 @@ impl Ledger {
         let sure = || id.is_none() || self.shared[at].roster.sites.iter().all(|view| self.is_sure(view.id, id));
         if row.is_over(&self.shared[at].roster) && sure() || !row.life.exists() && mutation::without("tombstones") {
             if let Some(id) = id {
-                self.reclaim(table, id, &row)?;
-                self.db.prepare_cached("DELETE FROM row WHERE id = ?1")?.execute([id.0])?;
+                let claims = self.claims_to_change(table, Some(id), &row)?;
+                self.reclaim(table, id, claims)?;
+                self.drop_row(id)?;
                 self.leave_transactions(id, &row.transactions.clone());
                 self.waiting_tombstones.remove(&id);
                 crate::crash_point!("ledger.buried", "");
@@ -109,7 +65,7 @@ impl Ledger {
             };
             let held = &mut row.held[held_at];
             if !lacks {
-                held.since = 0;
+                (held.since, held.bulk) = (0, false);
                 continue;
             }
             open = true;
@@ -135,8 +91,9 @@ impl Ledger {
         };
         // A tombstone that nobody is owed waits for a write of ours to be heard: it is looked at again after a restart.
         let waits = !row.life.exists() && !open;
-        let id = self.write(table, key, id, &row, open || waits)?;
-        self.reclaim(table, id, &row)?;
+        let claims = self.claims_to_change(table, id, &row)?;
+        let id = self.write(table, key, id, &row, waits)?;
+        self.reclaim(table, id, claims)?;
         if waits {
             self.waiting_tombstones.insert(id);
         }
@@ -149,23 +106,6 @@ impl Ledger {
             self.enqueue(site, id, since, urgent, bulk);
         }
         Ok(())
-    }
-
-    fn write(&self, table: TableId, key: &Key, id: Option<RowId>, row: &Row, open: bool) -> Result<RowId> {
-        let record = row.encode();
-        if let Some(id) = id {
-            self.db.prepare_cached("UPDATE row SET record = ?2, open = ?3 WHERE id = ?1")?.execute(params![id.0, record, open])?;
-            return Ok(id);
-        }
-        let mut w = Writer::new();
-        w.key(key);
-        self.db.prepare_cached("INSERT INTO row (tbl, key, record, open) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-            table.0,
-            w.as_slice(),
-            record,
-            open
-        ])?;
-        Ok(RowId(self.db.last_insert_rowid()))
     }
 
     fn leave_transactions(&mut self, id: RowId, left: &[u64]) {
@@ -194,28 +134,6 @@ impl Ledger {
     pub fn next_transaction(&mut self) -> u64 {
         self.order += 1;
         self.order
-    }
-
-    /// Up to `limit` rows of `table` above `after` in the ledger's own order: for sweeps and for reading all of it.
-    pub fn slice(&self, table: TableId, after: i64, limit: usize) -> Result<Slice> {
-        let width = self.width(table)?;
-        let mut query = self.db.prepare_cached(
-            "SELECT id, tbl = ?2, CASE WHEN tbl = ?2 THEN key END, CASE WHEN tbl = ?2 THEN record END FROM row WHERE id > ?1 ORDER BY id LIMIT ?3",
-        )?;
-        let mut found = query.query(params![after, table.0, (limit * LOOKED_AT) as i64])?;
-        let mut slice = Slice::default();
-        while slice.rows.len() < limit
-            && let Some(r) = found.next()?
-        {
-            let id: i64 = r.get(0)?;
-            slice.last = Some(id);
-            if r.get(1)? {
-                let key = self.key(table, r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?)?;
-                let record = r.get_ref(3)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
-                slice.rows.push((RowId(id), key, Row::decode(record, width)?));
-            }
-        }
-        Ok(slice)
     }
 
     /// Goes through all rows of a table; they may be changed meanwhile.
@@ -304,24 +222,6 @@ impl Ledger {
         Ok(self.db.query_row("SELECT count(*) FROM row WHERE tbl = ?1", [table.0], |r| r.get::<_, i64>(0))? as u64)
     }
 
-    /// A row's key as it is stored. One of another width than the table's would name several rows at a site, or none.
-    fn key(&self, table: TableId, bytes: &[u8]) -> Result<Key> {
-        let key = Key::decode(bytes)?;
-        match self.shared(table) {
-            Some(shared) if shared.table.key.len() != key.0.len() => {
-                Err(Error::Damaged("a row's key has another width than the table's".into()))
-            }
-            _ => Ok(key),
-        }
-    }
-
-    fn width(&self, table: TableId) -> Result<usize> {
-        let shared = self.shared(table);
-        shared
-            .map(|s| s.table.columns.len())
-            .ok_or_else(|| Error::Configuration(format!("table number {} is not shared any more", table.0)))
-    }
-
     /// Tells queues and source transactions from the rows again.
     pub fn rebuild_queues(&mut self) -> Result<()> {
         self.queues.values_mut().for_each(|queues| queues.clear());
@@ -329,24 +229,22 @@ impl Ledger {
         self.waiting_tombstones.clear();
         let mut found = Vec::new();
         {
-            let mut query = self.db.prepare("SELECT id, tbl, record FROM row WHERE open = 1")?;
+            let mut query =
+                self.db.prepare("SELECT row.id, row.tbl, substr(row.record, 1, 8), held.entries FROM held JOIN row ON row.id = held.row")?;
             let mut rows = query.query([])?;
             while let Some(r) = rows.next()? {
                 let (id, table) = (RowId(r.get(0)?), TableId(r.get(1)?));
                 let Some(shared) = self.shared.iter().find(|shared| shared.table.id == table) else { continue };
-                let record = r.get_ref(2)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))?;
-                let row = Row::decode(record, shared.table.columns.len())?;
-                if !row.life.exists() && row.held.iter().all(|held| held.since == 0) {
+                let blob = |column| r.get_ref(column)?.as_blob().map_err(|e| Error::Damaged(e.to_string()));
+                let (held, transactions) = decode_rest(blob(3)?, shared.table.columns.len())?;
+                if !Row::exists_in(blob(2)?) && held.iter().all(|held| held.since == 0) {
                     self.waiting_tombstones.insert(id);
                 }
-                for transaction in &row.transactions {
-                    self.transactions.entry(*transaction).or_default().insert(id);
+                for transaction in transactions {
+                    self.transactions.entry(transaction).or_default().insert(id);
                 }
-                for held in &row.held {
-                    if held.since > 0 {
-                        found.push((held.site, id, held.since, shared.table.urgent, held.bulk));
-                    }
-                }
+                let owed = held.iter().filter(|held| held.since > 0);
+                found.extend(owed.map(|held| (held.site, id, held.since, shared.table.urgent, held.bulk)));
             }
         }
         for (site, id, since, urgent, bulk) in found {

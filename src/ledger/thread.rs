@@ -1,8 +1,12 @@
-//! The ledger's own thread: callers hand it work, and what has queued up meanwhile is committed together.
+//! The ledger's own thread: callers hand it work, and what has queued up meanwhile is committed together. A second thread takes commits
+//! to the disk: while it waits there, the first goes on with what comes next, and one wait is enough for all that was committed before it.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -18,7 +22,9 @@ struct Work {
 type Run = Box<dyn FnOnce(&mut Ledger) -> Result<Reply> + Send>;
 type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 
+/// Works of one transaction, at most, and for how long more are added to it.
 const GROUP_MAX: usize = 64;
+const GROUP_TIME_MAX: Duration = Duration::from_millis(5);
 
 /// Gives work to the ledger's thread. Clones share it; the thread ends when the last is gone.
 #[derive(Clone)]
@@ -31,7 +37,7 @@ impl Handle {
     pub fn start(ledger: Ledger) -> Handle {
         let (work, inbox) = mpsc::channel();
         let path = ledger.path.clone();
-        std::thread::Builder::new().name("ledger".into()).spawn(move || serve(ledger, &inbox)).expect("the system has a thread to give");
+        spawn("ledger", move || serve(ledger, &inbox));
         Handle { work, path }
     }
 
@@ -67,34 +73,136 @@ impl Handle {
     }
 }
 
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has a thread to give");
+}
+
 fn serve(mut ledger: Ledger, inbox: &mpsc::Receiver<Work>) {
+    let disk = Disk::start(ledger.log_path().as_deref());
+    // Without the second thread, each commit waits by itself.
+    while let Err(error) = ledger.set_durable(disk.waiting.is_none()) {
+        tracing::error!(%error, "the ledger can't be written");
+        std::thread::sleep(Duration::from_secs(1));
+    }
     while let Ok(first) = inbox.recv() {
-        let group = std::iter::once(first).chain(inbox.try_iter()).take(GROUP_MAX).collect();
-        let mut replies = Vec::new();
-        let outcome = run(&mut ledger, group, &mut replies);
-        if let Err(error) = &outcome {
-            tracing::warn!(%error, "the ledger did not take a batch; it is read again");
-            while let Err(error) = ledger.rollback() {
-                tracing::error!(%error, "the ledger can't be read");
-                std::thread::sleep(Duration::from_secs(1));
-            }
+        let mut committed = Committed { replies: Vec::new(), durable: false };
+        let Err(error) = run(&mut ledger, std::iter::once(first).chain(inbox.try_iter()), &mut committed) else {
+            disk.answer(committed);
+            continue;
+        };
+        tracing::warn!(%error, "the ledger did not take a batch; it is read again");
+        while let Err(error) = ledger.rollback() {
+            tracing::error!(%error, "the ledger can't be read");
+            std::thread::sleep(Duration::from_secs(1));
         }
-        let text = outcome.err().map(|error| (matches!(error, Error::Full), error.to_string()));
-        for reply in replies {
-            reply(match &text {
-                None => Ok(()),
-                Some((true, _)) => Err(Error::Full),
-                Some((false, text)) => Err(Error::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(1), Some(text.clone())))),
-            });
+        let (full, text) = (matches!(error, Error::Full), error.to_string());
+        for reply in committed.replies {
+            reply(Err(match full {
+                true => Error::Full,
+                false => Error::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(1), Some(text.clone()))),
+            }));
         }
     }
 }
 
-fn run(ledger: &mut Ledger, group: Vec<Work>, replies: &mut Vec<Reply>) -> Result<()> {
-    ledger.set_durable(group.iter().any(|work| work.durable))?;
+/// One transaction. Who waits for a commit does not wait for everything that comes meanwhile.
+fn run(ledger: &mut Ledger, works: impl Iterator<Item = Work>, committed: &mut Committed) -> Result<()> {
+    let begun = Instant::now();
     ledger.begin()?;
-    for work in group {
-        replies.push((work.run)(ledger)?);
+    for work in works.take(GROUP_MAX) {
+        committed.durable |= work.durable;
+        committed.replies.push((work.run)(ledger)?);
+        if begun.elapsed() >= GROUP_TIME_MAX {
+            break;
+        }
     }
     ledger.commit()
+}
+
+/// What has been committed and not been answered.
+struct Committed {
+    replies: Vec<Reply>,
+    /// It has to be on disk before it is answered, and whatever was committed after it too: that may rest on it.
+    durable: bool,
+}
+
+/// Takes commits to the disk and answers them, in their order.
+struct Disk {
+    waiting: Option<mpsc::Sender<Committed>>,
+    /// Commits handed over and not answered.
+    pending: Arc<AtomicUsize>,
+}
+
+impl Disk {
+    /// `log`: the write-ahead log that holds the commits. None, or one that can't be opened: the ledger's thread waits for the disk itself.
+    fn start(log: Option<&Path>) -> Disk {
+        let pending = Arc::new(AtomicUsize::new(0));
+        let Some(log) = log.and_then(|log| File::open(log).ok()) else { return Disk { waiting: None, pending } };
+        let (waiting, committed) = mpsc::channel();
+        let unanswered = pending.clone();
+        spawn("ledger disk", move || to_disk(&log, &committed, &unanswered));
+        Disk { waiting: Some(waiting), pending }
+    }
+
+    fn answer(&self, committed: Committed) {
+        let waits = committed.durable || self.pending.load(Ordering::Acquire) > 0;
+        match &self.waiting {
+            Some(waiting) if waits => {
+                self.pending.fetch_add(1, Ordering::AcqRel);
+                // The thread ends after this sender only.
+                let _ = waiting.send(committed);
+            }
+            _ => committed.replies.into_iter().for_each(|reply| reply(Ok(()))),
+        }
+    }
+}
+
+fn to_disk(log: &File, committed: &mpsc::Receiver<Committed>, pending: &AtomicUsize) {
+    while let Ok(first) = committed.recv() {
+        let all: Vec<Committed> = std::iter::once(first).chain(committed.try_iter()).collect();
+        if all.iter().any(|committed| committed.durable)
+            && let Err(error) = log.sync_data()
+        {
+            // What the system has failed to write it may have thrown away: only what is read from the disk again can be believed.
+            tracing::error!(%error, "the ledger's disk has failed; rosterd ends, and goes on from what is on the disk when it is started again");
+            std::process::exit(1);
+        }
+        for Committed { replies, .. } in all {
+            replies.into_iter().for_each(|reply| reply(Ok(())));
+            pending.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    fn committed(durable: bool, n: u32, answered: &Arc<Mutex<Vec<u32>>>) -> Committed {
+        let answered = answered.clone();
+        let reply: Reply = Box::new(move |result| {
+            assert!(result.is_ok());
+            answered.lock().unwrap().push(n);
+        });
+        Committed { replies: vec![reply], durable }
+    }
+
+    /// What was read from a commit that is not on disk yet must not get out before it.
+    #[test]
+    fn a_commit_is_answered_after_those_before_it() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let disk = Disk::start(Some(log.path()));
+        let answered = Arc::new(Mutex::new(Vec::new()));
+        for n in 0..300 {
+            disk.answer(committed(n % 3 == 0, n, &answered));
+        }
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while answered.lock().unwrap().len() < 300 {
+            assert!(std::time::Instant::now() < deadline, "not everything is answered");
+            std::thread::yield_now();
+        }
+        assert!(answered.lock().unwrap().is_sorted());
+        assert_eq!(disk.pending.load(Ordering::Acquire), 0);
+    }
 }

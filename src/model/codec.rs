@@ -26,6 +26,11 @@ impl Writer {
         self.0
     }
 
+    /// Empties it, and keeps its room.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     pub fn byte(&mut self, b: u8) {
         self.0.push(b);
     }
@@ -209,6 +214,24 @@ impl<'a> Reader<'a> {
             10 => Value::Json(self.text()?.into()),
             _ => return Err(Malformed),
         })
+    }
+
+    /// Goes past a value and gives its bytes, as [`Writer::value`] wrote them.
+    pub fn skip_value(&mut self) -> Result<&'a [u8], Malformed> {
+        let from = self.0;
+        match self.byte()? {
+            0 => {}
+            1 | 2 | 8 => drop(self.uint()?),
+            3 => drop(self.u64()?),
+            4..=6 | 10 => drop(self.bytes()?),
+            7 => drop(self.date()?),
+            9 => {
+                self.date()?;
+                self.uint()?;
+            }
+            _ => return Err(Malformed),
+        }
+        Ok(&from[..from.len() - self.0.len()])
     }
 
     pub fn key(&mut self) -> Result<Key, Malformed> {

@@ -11,6 +11,7 @@ mod landed;
 mod observe;
 mod owed;
 mod policy;
+mod record;
 mod row;
 mod scan;
 #[cfg(test)]
@@ -22,5 +23,6 @@ pub use landed::landed;
 pub use observe::{Conflict, ConflictKind, Observed, observe};
 pub use owed::{Write, owed, sent_row};
 pub use policy::{InitialPolicy, Known, Roster, SiteView, TablePolicy};
+pub use record::{decode_rest, encode_rest};
 pub use row::{Held, Register, Row};
 pub use scan::{Reach, logged, put_back, restored, scan};

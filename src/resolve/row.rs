@@ -5,7 +5,7 @@
 //! that every site agrees on is the row itself, and one change reads and writes one record, however many sites there are.
 
 use super::policy::{Known, Roster, SiteView};
-use crate::model::{Dot, Fingerprint, Life, Malformed, Reader, SiteId, Value, Writer, fingerprint};
+use crate::model::{Dot, Fingerprint, Life, SiteId, Value, fingerprint};
 
 /// One column of the merged row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,23 @@ pub struct Row {
     pub transactions: Vec<u64>,
 }
 
+impl Held {
+    /// Scan `seen` came by, and the site held the merged version.
+    pub fn quiet(site: SiteId, seen: u32, life: Life) -> Held {
+        Held { site, seen, life, columns: Vec::new(), since: 0, bulk: false, apart: false }
+    }
+
+    /// The site is known not to have the row, nor to have had one.
+    pub fn lacking(site: SiteId) -> Held {
+        Held::quiet(site, 0, Life::NONE)
+    }
+
+    /// It says nothing else; `life`: the merged row's.
+    pub fn is_quiet(&self, life: Life) -> bool {
+        self.seen > 0 && self.life == life && self.columns.is_empty() && self.since == 0 && !self.apart
+    }
+}
+
 impl Row {
     pub fn new(width: usize) -> Row {
         Row { registers: vec![None; width], ..Row::default() }
@@ -65,7 +82,8 @@ impl Row {
         site.known.generation().is_none_or(|generation| self.held(site.id).is_some_and(|held| held.seen == generation))
     }
 
-    pub(super) fn put_held(&mut self, held: Held) {
+    /// Puts an entry in, or in the place of the site's.
+    pub fn put_held(&mut self, held: Held) {
         match self.held.binary_search_by_key(&held.site, |h| h.site) {
             Ok(at) => self.held[at] = held,
             Err(at) => self.held.insert(at, held),
@@ -202,129 +220,4 @@ impl Row {
     pub fn is_over(&self, roster: &Roster) -> bool {
         !self.life.exists() && self.held.is_empty() && !roster.sites.iter().any(|site| matches!(site.known, Known::Unknown { .. }))
     }
-}
-
-const FORMAT: u8 = 1;
-
-impl Row {
-    pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
-        w.byte(FORMAT);
-        w.uint(self.life.0.into());
-        let mut stamps: Vec<(Dot, i64)> = Vec::new();
-        for register in self.registers.iter().flatten() {
-            if !stamps.contains(&(register.dot, register.at_us)) {
-                stamps.push((register.dot, register.at_us));
-            }
-        }
-        w.uint(stamps.len() as u64);
-        for (dot, at_us) in &stamps {
-            encode_dot(&mut w, *dot);
-            w.int(*at_us);
-        }
-        w.uint(self.registers.len() as u64);
-        for register in &self.registers {
-            match register {
-                None => w.uint(0),
-                Some(register) => {
-                    let stamp = stamps.iter().position(|s| *s == (register.dot, register.at_us)).unwrap_or_default();
-                    w.uint(stamp as u64 + 1);
-                    w.value(&register.value);
-                }
-            }
-        }
-        w.uint(self.held.len() as u64);
-        for held in &self.held {
-            held.encode(&mut w);
-        }
-        w.uint(self.transactions.len() as u64);
-        for transaction in &self.transactions {
-            w.uint(*transaction);
-        }
-        w.into_bytes()
-    }
-
-    /// Whether the row exists, from the first bytes of its record.
-    pub fn exists_in(record: &[u8]) -> bool {
-        let mut r = Reader::new(record);
-        r.byte().is_ok() && r.u32().is_ok_and(|life| Life(life).exists())
-    }
-
-    /// Reads a record; `width`: the table's columns now. Columns added to the share since are unset.
-    pub fn decode(bytes: &[u8], width: usize) -> Result<Row, Malformed> {
-        let mut r = Reader::new(bytes);
-        if r.byte()? != FORMAT {
-            return Err(Malformed);
-        }
-        let life = Life(r.u32()?);
-        let count = r.count()?;
-        let stamps = (0..count).map(|_| Ok((decode_dot(&mut r)?, r.int()?))).collect::<Result<Vec<_>, Malformed>>()?;
-        let stored = r.count()?;
-        if stored > width {
-            return Err(Malformed);
-        }
-        let mut registers = Vec::with_capacity(width);
-        for _ in 0..stored {
-            registers.push(match usize::try_from(r.uint()?).map_err(|_| Malformed)? {
-                0 => None,
-                n => {
-                    let (dot, at_us) = *stamps.get(n - 1).ok_or(Malformed)?;
-                    Some(Register { value: r.value()?, dot, at_us })
-                }
-            });
-        }
-        registers.resize(width, None);
-        let count = r.count()?;
-        let held = (0..count).map(|_| Held::decode(&mut r, width)).collect::<Result<Vec<_>, _>>()?;
-        if !held.is_sorted_by(|a, b| a.site < b.site) {
-            return Err(Malformed);
-        }
-        let count = r.count()?;
-        let transactions = (0..count).map(|_| r.uint()).collect::<Result<_, _>>()?;
-        r.end()?;
-        Ok(Row { life, registers, held, transactions })
-    }
-}
-
-impl Held {
-    fn encode(&self, w: &mut Writer) {
-        w.uint(self.site.0.into());
-        w.uint(self.seen.into());
-        w.uint(self.life.0.into());
-        w.uint(self.since);
-        w.byte(u8::from(self.bulk) | u8::from(self.apart) << 1);
-        w.uint(self.columns.len() as u64);
-        for (column, version) in &self.columns {
-            w.uint(u64::from(*column) << 1 | u64::from(version.is_some()));
-            if let Some((dot, print)) = version {
-                encode_dot(w, *dot);
-                w.u64(print.0);
-            }
-        }
-    }
-
-    fn decode(r: &mut Reader<'_>, width: usize) -> Result<Held, Malformed> {
-        let (site, seen, life, since, flags) = (SiteId(r.u16()?), r.u32()?, Life(r.u32()?), r.uint()?, r.byte()?);
-        let count = r.count()?;
-        let mut columns = Vec::with_capacity(count.min(width));
-        for _ in 0..count {
-            let head = r.u32()?;
-            let column = u16::try_from(head >> 1).map_err(|_| Malformed)?;
-            if usize::from(column) >= width {
-                return Err(Malformed);
-            }
-            let version = if head & 1 == 1 { Some((decode_dot(r)?, Fingerprint(r.u64()?))) } else { None };
-            columns.push((column, version));
-        }
-        Ok(Held { site, seen, life, since, bulk: flags & 1 == 1, apart: flags & 2 == 2, columns })
-    }
-}
-
-fn encode_dot(w: &mut Writer, dot: Dot) {
-    w.uint(dot.site.0.into());
-    w.uint(dot.counter);
-}
-
-fn decode_dot(r: &mut Reader<'_>) -> Result<Dot, Malformed> {
-    Ok(Dot { site: SiteId(r.u16()?), counter: r.uint()? })
 }

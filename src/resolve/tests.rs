@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{ColumnPolicy, DeletePolicy, InsertPolicy};
-use crate::model::{Cell, Dot, Key, Life, SentRow, SiteId, TableId, Value, WriteKind};
+use crate::model::{Cell, Dot, Key, Life, SentRow, SiteId, TableId, Value, WriteKind, Writer};
 
 const HUB: u16 = 1;
 const A: u16 = 2;
@@ -415,33 +415,82 @@ fn a_default_that_our_insert_left_is_not_kept_against_the_hubs_value() {
     assert_eq!((bench.merged(), owed(&bench)), (Some([2, 7]), vec![1]), "nor when another column is changed there");
 }
 
+/// The record and what stands beside it.
+fn encoded(row: &Row) -> (Vec<u8>, Vec<u8>) {
+    let (mut record, mut rest) = (Writer::new(), Writer::new());
+    row.encode(&mut record, &mut rest, |_| false);
+    (record.into_bytes(), rest.into_bytes())
+}
+
+fn decoded((record, rest): &(Vec<u8>, Vec<u8>), width: usize) -> Row {
+    Row::decode(record, Some(rest.as_slice()).filter(|rest| !rest.is_empty()), width).unwrap()
+}
+
 #[test]
 fn a_record_is_read_as_it_was_written() {
     let mut bench = Bench::shared();
     bench.sees(A, Some([5, 2]));
     bench.sees(B, Some([1, 6]));
     bench.row.transactions = vec![3, 9];
-    assert_eq!(Row::decode(&bench.row.encode(), 2).unwrap(), bench.row);
-    assert_eq!(Row::decode(&bench.row.encode(), 3).unwrap().registers[2], None);
+    let bytes = encoded(&bench.row);
+    assert_eq!(decoded(&bytes, 2), bench.row);
+    assert_eq!(decoded(&bytes, 3).registers[2], None);
+    let (exists, values) = Row::values_in(&bytes.0, &[1, 7]).unwrap();
+    let mut value = Writer::new();
+    value.value(&bench.row.registers[1].as_ref().unwrap().value);
+    assert_eq!((exists, values), (true, vec![Some(value.as_slice()), None]));
     bench.sees(HUB, None);
-    assert_eq!(Row::decode(&bench.row.encode(), 2).unwrap(), bench.row);
-    assert!(!Row::exists_in(&bench.row.encode()));
+    let bytes = encoded(&bench.row);
+    assert_eq!(decoded(&bytes, 2), bench.row);
+    assert!(!Row::exists_in(&bytes.0));
+    assert!(!Row::values_in(&bytes.0, &[0]).unwrap().0);
+}
+
+#[test]
+fn a_record_is_the_same_before_and_after_what_a_site_was_owed_has_arrived() {
+    let mut bench = Bench::shared();
+    bench.sees(HUB, Some([5, 2]));
+    let (record, rest) = encoded(&bench.row);
+    assert!(!rest.is_empty());
+    for site in [A, B] {
+        let sent = bench.sent(site);
+        bench.lands(site, &sent, Some([5, 2]));
+    }
+    assert_eq!(encoded(&bench.row), (record, Vec::new()));
+}
+
+#[test]
+fn that_a_scan_came_by_is_told_by_the_record_alone() {
+    let mut bench = Bench::shared();
+    bench.row.put_held(Held::quiet(SiteId(A), 3, bench.row.life));
+    let bytes = encoded(&bench.row);
+    assert!(bytes.1.is_empty());
+    assert_eq!(decoded(&bytes, 2), bench.row);
+    assert_eq!(Row::seen_in(&bytes.0, SiteId(A)).unwrap(), Some((true, 3)));
+    assert_eq!(Row::seen_in(&bytes.0, SiteId(B)).unwrap(), Some((true, 0)));
+    let (mut record, mut rest) = (Writer::new(), Writer::new());
+    bench.row.encode(&mut record, &mut rest, |held| held.seen == 3);
+    assert_eq!(Row::seen_in(record.as_slice(), SiteId(A)).unwrap(), Some((true, 0)));
 }
 
 #[test]
 fn no_bytes_make_the_reading_of_a_record_panic() {
     let mut bench = Bench::shared();
     bench.sees(A, Some([5, 2]));
-    let record = bench.row.encode();
-    for at in 0..record.len() {
-        let _ = Row::decode(&record[..at], 2);
+    bench.row.put_held(Held::quiet(SiteId(B), 3, bench.row.life));
+    let (record, rest) = encoded(&bench.row);
+    let look = |record: &[u8], rest: &[u8]| {
+        let _ = (Row::decode(record, Some(rest), 2), Row::values_in(record, &[0, 1]), Row::seen_in(record, SiteId(B)));
+    };
+    for at in 0..record.len().max(rest.len()) {
+        look(&record[..at.min(record.len())], &rest[..at.min(rest.len())]);
         for byte in 0..=u8::MAX {
-            let mut changed = record.clone();
-            changed[at] = byte;
-            let _ = Row::decode(&changed, 2);
+            let changed = |bytes: &[u8]| bytes.iter().enumerate().map(|(n, b)| if n == at { byte } else { *b }).collect::<Vec<u8>>();
+            look(&changed(&record), &rest);
+            look(&record, &changed(&rest));
         }
     }
     for length in 0..64 {
-        let _ = Row::decode(&vec![0xFF; length], 2);
+        look(&vec![0xFF; length], &vec![0xFF; length]);
     }
 }

@@ -1,10 +1,13 @@
 //! The SQL of our own writes. Its text depends on the shape of a row only, so that each shape is prepared once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use tokio_postgres::types::Type;
 
 use super::connect::{ident, qualified};
 use super::values::{Param, encode, typed};
-use crate::model::{MarkerId, SiteColumn, WriteKind};
+use crate::model::{MarkerId, SiteColumn, Value, WriteKind};
 use crate::sites::{MARKER_TABLE, Piece, RowWrite, Statement};
 
 /// A statement and its parameters.
@@ -29,19 +32,26 @@ pub(super) fn forget(schema: &str, ids: &[MarkerId]) -> Sql {
 /// Rows in one statement: the round numbers keep the statements to be prepared few.
 const GROUP_SIZES: [usize; 2] = [64, 16];
 
-/// How many of the first of `rows` go well into one statement: inserts of the same columns, or deletes, of one table.
+/// How many of the first of `rows` go well into one statement: writes of one kind, to the same columns of different rows of one table.
 pub(super) fn group(rows: &[RowWrite]) -> usize {
     let first = &rows[0];
-    let shape = |row: &RowWrite| {
+    let mut keys = HashSet::new();
+    let alike = rows.iter().take(GROUP_SIZES[0]).take_while(|row| {
         row.kind == first.kind
             && Arc::ptr_eq(&row.table, &first.table)
             && row.columns.iter().map(|(number, _)| number).eq(first.columns.iter().map(|(number, _)| number))
-    };
-    if !matches!(first.kind, WriteKind::Insert | WriteKind::Delete) {
-        return 1;
-    }
-    let alike = rows.iter().take(GROUP_SIZES[0]).take_while(|row| shape(row)).count();
+            && (!is_update(row) || sets_something(row) && keys.insert(&row.key))
+    });
+    let alike = alike.count();
     GROUP_SIZES.into_iter().find(|size| *size <= alike).unwrap_or(1)
+}
+
+pub(super) fn is_update(row: &RowWrite) -> bool {
+    matches!(row.kind, WriteKind::Replace | WriteKind::Columns)
+}
+
+fn sets_something(row: &RowWrite) -> bool {
+    row.columns.iter().any(|(number, _)| !row.table.table.key.contains(number))
 }
 
 /// The write of rows that `group` has put together, or of a single one. It changes one row for each, or none for those
@@ -58,6 +68,14 @@ pub(super) fn write(rows: &[RowWrite]) -> Sql {
             sql.matching(rows);
         }
     }
+    Sql { text: sql.text, params: sql.params }
+}
+
+/// The update of rows that `group` has put together. `types`: those of the parameters of the first row's own statement, as the server
+/// tells them, since a list of values has none of its own.
+pub(super) fn update_joined(rows: &[RowWrite], types: &[Type]) -> Sql {
+    let mut sql = Builder { text: String::with_capacity(64 + rows.len() * types.len() * 6), params: Vec::with_capacity(rows.len() * types.len()) };
+    sql.update_joined(rows, types);
     Sql { text: sql.text, params: sql.params }
 }
 
@@ -114,10 +132,7 @@ impl Builder {
 
     fn update(&mut self, row: &RowWrite) {
         let table = qualified(&row.table.schema, &row.table.name);
-        // The key is what the row is found by; identity columns refuse to be set even to what they are.
-        let set = row.columns.iter().filter(|(number, _)| !row.table.table.key.contains(number));
-        let set = set.filter_map(|(number, value)| Some((row.table.columns.get(*number)?.as_ref()?, value)));
-        for (at, (column, value)) in set.enumerate() {
+        for (at, (column, value)) in set_columns(row).enumerate() {
             if at == 0 {
                 self.push(&format!("UPDATE {table} SET "));
             }
@@ -136,16 +151,42 @@ impl Builder {
         }
     }
 
+    fn update_joined(&mut self, rows: &[RowWrite], types: &[Type]) {
+        let head = &rows[0];
+        let set: Vec<&SiteColumn> = set_columns(head).map(|(column, _)| column).collect();
+        self.push(&format!("UPDATE {} AS t SET ", qualified(&head.table.schema, &head.table.name)));
+        for (at, column) in set.iter().enumerate() {
+            self.push(&format!("{}{} = v.c{at}", if at == 0 { "" } else { ", " }, ident(&column.name)));
+        }
+        self.push(" FROM (VALUES ");
+        for (which, row) in rows.iter().enumerate() {
+            self.push(if which == 0 { "(" } else { ", (" });
+            let values = set_columns(row).map(|(column, value)| encode(value, &column.ty));
+            let values: Vec<Param> = values.chain(key_values(row)).collect();
+            for (at, param) in values.into_iter().enumerate() {
+                self.push(if at == 0 { "" } else { ", " });
+                self.bind(param);
+                if let Some(ty) = types.get(at).filter(|_| which == 0) {
+                    self.push(&format!("::{}.{}", ident(ty.schema()), ident(ty.name())));
+                }
+            }
+            self.push(")");
+        }
+        let names: Vec<String> = (0..types.len()).map(|at| format!("c{at}")).collect();
+        self.push(&format!(") AS v ({}) WHERE ", names.join(", ")));
+        for (at, column) in key_columns(head).enumerate() {
+            self.push(&format!("{}t.{} = v.c{}", if at == 0 { "" } else { " AND " }, ident(&column.name), set.len() + at));
+        }
+    }
+
     fn matching(&mut self, rows: &[RowWrite]) {
         let names: Vec<String> = key_columns(&rows[0]).map(|column| ident(&column.name)).collect();
         self.push(&format!(" WHERE ({}) IN (", names.join(", ")));
         for (which, row) in rows.iter().enumerate() {
             self.push(if which == 0 { "(" } else { ", (" });
-            for (at, (column, value)) in key_columns(row).zip(&row.key.0).enumerate() {
+            for (at, param) in key_values(row).enumerate() {
                 self.push(if at == 0 { "" } else { ", " });
-                // A canonical key, while columns come fitted; one that does not fit finds no row.
-                let value = column.fit(value).unwrap_or_else(|_| value.clone());
-                self.bind(encode(&value, &column.ty));
+                self.bind(param);
             }
             self.push(")");
         }
@@ -155,4 +196,15 @@ impl Builder {
 
 fn key_columns(row: &RowWrite) -> impl Iterator<Item = &SiteColumn> {
     row.table.table.key.iter().filter_map(|number| row.table.columns.get(*number)?.as_ref())
+}
+
+/// A canonical key, while columns come fitted; one that does not fit finds no row.
+fn key_values(row: &RowWrite) -> impl Iterator<Item = Param> {
+    key_columns(row).zip(&row.key.0).map(|(column, value)| encode(&column.fit(value).unwrap_or_else(|_| value.clone()), &column.ty))
+}
+
+/// What an update sets. The key is what the row is found by; identity columns refuse to be set even to what they are.
+fn set_columns(row: &RowWrite) -> impl Iterator<Item = (&SiteColumn, &Value)> {
+    let set = row.columns.iter().filter(|(number, _)| !row.table.table.key.contains(number));
+    set.filter_map(|(number, value)| Some((row.table.columns.get(*number)?.as_ref()?, value)))
 }

@@ -189,7 +189,7 @@ impl PostgresWriter {
         let (mut bound, mut sizes, mut at) = (Vec::new(), Vec::new(), 0);
         while at < rows.len() {
             let size = statements::group(&rows[at..]);
-            match self.bind(statements::write(&rows[at..at + size])).await {
+            match self.bind_group(&rows[at..at + size]).await {
                 Ok(made) => bound.push(made),
                 Err(error) if Fault::of(&error).is_some_and(|fault| fault.code == LOCK_WAIT) => return Ok(Err(Pass::locked(at, size))),
                 Err(error) => return Err(self.driver("preparing to write", error).table(&rows[at].table.name)),
@@ -198,6 +198,14 @@ impl PostgresWriter {
             at += size;
         }
         Ok(Ok((bound, sizes)))
+    }
+
+    async fn bind_group(&mut self, rows: &[RowWrite]) -> Result<Bound, tokio_postgres::Error> {
+        if rows.len() == 1 || !statements::is_update(&rows[0]) {
+            return self.bind(statements::write(rows)).await;
+        }
+        let alone = self.prepare(&statements::write(&rows[..1])).await?;
+        self.bind(statements::update_joined(rows, alone.params())).await
     }
 
     async fn bind_write(&mut self, rows: &[RowWrite]) -> Result<Bound> {

@@ -1,0 +1,71 @@
+//! A ledger of an earlier format, brought to the present one.
+
+use rusqlite::{Connection, params};
+
+use super::open::meta;
+use super::{Error, FORMAT, Result};
+use crate::model::Writer;
+use crate::resolve::Row;
+
+/// Rows rewritten between two looks at the file.
+const ROWS: usize = 1000;
+
+/// Brings the tables to the present format, in one transaction. `path`: for the log.
+pub(super) fn upgrade(db: &Connection, path: &str) -> Result<()> {
+    let Some(from) = meta(db, "format")?.filter(|from| (1..FORMAT).contains(from)) else { return Ok(()) };
+    tracing::info!(path, from, to = FORMAT, "the ledger is brought to this version's format");
+    db.execute_batch("BEGIN IMMEDIATE")?;
+    let done = two(db).and_then(|()| {
+        db.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
+        Ok(db.execute_batch("COMMIT")?)
+    });
+    if done.is_err() && !db.is_autocommit() {
+        db.execute_batch("ROLLBACK")?;
+    }
+    done?;
+    Ok(())
+}
+
+/// From format 1: what sites hold instead of a row stands beside its record, and a row's claims are told from the record.
+fn two(db: &Connection) -> Result<()> {
+    db.execute_batch(
+        "CREATE TABLE held (row INTEGER PRIMARY KEY, entries BLOB NOT NULL);
+         ALTER TABLE site_table ADD COLUMN vouched_to INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE site_table ADD COLUMN vouched_by INTEGER NOT NULL DEFAULT 0;
+         DROP INDEX claim_row;",
+    )?;
+    let (mut record, mut rest) = (Writer::new(), Writer::new());
+    let mut after = i64::MIN;
+    loop {
+        let found: Vec<(i64, Vec<u8>, i64)> = {
+            let mut query = db.prepare_cached(
+                "SELECT id, record, json_array_length(columns) FROM row JOIN shared_table ON shared_table.id = row.tbl
+                 WHERE open = 1 AND row.id > ?1 ORDER BY row.id LIMIT ?2",
+            )?;
+            let rows = query.query_map(params![after, ROWS as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            rows.collect::<rusqlite::Result<_>>()?
+        };
+        let Some((last, ..)) = found.last() else { break };
+        after = *last;
+        for (id, bytes, width) in found {
+            let width = usize::try_from(width).map_err(|_| Error::Damaged("a table has no columns".into()))?;
+            Row::decode(&bytes, None, width)?.encode(&mut record, &mut rest, |_| false);
+            if rest.as_slice().is_empty() {
+                // A tombstone that waits.
+                crate::resolve::encode_rest(&mut rest, [].into_iter(), &[]);
+            }
+            db.prepare_cached("UPDATE row SET record = ?2 WHERE id = ?1")?.execute(params![id, record.as_slice()])?;
+            db.prepare_cached("INSERT INTO held (row, entries) VALUES (?1, ?2)")?.execute(params![id, rest.as_slice()])?;
+        }
+    }
+    db.execute_batch("DROP INDEX row_open; ALTER TABLE row DROP COLUMN open;")?;
+    Ok(())
+}
+
+/// A copy in memory of a ledger of an earlier format, brought to the present one: for reading, while the file stays as it is.
+pub(super) fn upgraded_copy(db: &Connection, path: &str) -> Result<Connection> {
+    let mut copy = Connection::open_in_memory()?;
+    rusqlite::backup::Backup::new(db, &mut copy)?.run_to_completion(i32::MAX, std::time::Duration::ZERO, None)?;
+    upgrade(&copy, path)?;
+    Ok(copy)
+}
