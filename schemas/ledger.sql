@@ -69,6 +69,13 @@ CREATE TABLE claim (
     PRIMARY KEY (tbl, print, row)
 ) WITHOUT ROWID;
 
+-- Claims that several rows make.
+CREATE TABLE contested (
+    tbl   INTEGER NOT NULL,
+    print INTEGER NOT NULL,
+    PRIMARY KEY (tbl, print)
+) WITHOUT ROWID;
+
 -- Markers that were heard back and are still in the site's marker table.
 CREATE TABLE heard (
     site   INTEGER NOT NULL,

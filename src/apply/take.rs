@@ -215,7 +215,8 @@ fn rivalled(ledger: &Ledger, shared: &Shared, site: SiteId, id: RowId, row: &Row
     let gets = |unique: &&SharedUnique| !stands_at(row, view, &unique.columns);
     for unique in at_site.iter().filter(written).filter(gets) {
         let strictest = shared.unique.iter().find(|strictest| strictest.columns == unique.columns);
-        let Some(print) = strictest.and_then(|strictest| claim(row, strictest)) else { continue };
+        let print = strictest.and_then(|strictest| claim(row, strictest)).filter(|print| ledger.is_contested(shared.table.id, *print));
+        let Some(print) = print else { continue };
         for other in ledger.claimants(shared.table.id, print)?.into_iter().filter(|other| *other != id) {
             let Some((_, _, rival)) = ledger.load_id(other)? else { continue };
             if claim(&rival, unique) != claim(row, unique) {

@@ -12,10 +12,10 @@ const NUMBERS_MAX: u32 = 1000;
 
 /// Decides every clash that rows with these claims are part of.
 pub fn settle(ledger: &mut Ledger, claims: &[Claim], now_us: i64, report: &mut Report) -> Result<()> {
-    for new in claims {
+    for new in claims.iter().filter(|new| ledger.is_contested(new.table, new.print)).copied().collect::<Vec<_>>() {
         for other in ledger.claimants(new.table, new.print)? {
             if other != new.row && !mutation::without("clash") {
-                decide(ledger, new, other, now_us, report)?;
+                decide(ledger, &new, other, now_us, report)?;
             }
         }
     }

@@ -70,14 +70,15 @@ impl Follower {
                 let mut watch = lock(&watch);
                 let mut report = Report::default();
                 let now_us = now_us();
-                let mut position = None;
+                let mut advanced = false;
                 for item in items.into_iter().map(Ahead::take) {
-                    position = item.position().cloned().or(position);
+                    advanced |= item.position().is_some();
                     absorb(ledger, &mut watch, item, now_us, &mut report)?;
                     if !report.altered.is_empty() {
                         break;
                     }
                 }
+                let position = ledger.site(site).filter(|_| advanced).and_then(|record| record.position.clone());
                 crate::crash_point!("capture.taken", ledger.site_name(site));
                 Ok((report, position))
             })

@@ -61,7 +61,7 @@ pub fn absorb(ledger: &mut Ledger, watch: &mut Watch, item: LogItem, now_us: i64
     let claims = ledger.take_new_claims();
     clash::settle(ledger, &claims, now_us, report)?;
     if let Some(position) = position {
-        ledger.advance(site, &position, committed_us, now_us)?;
+        ledger.advance(site, position, committed_us, now_us);
     }
     Ok(())
 }

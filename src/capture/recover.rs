@@ -55,5 +55,6 @@ fn begin_again(ledger: &mut Ledger, site: SiteId, mode: Mode, now_at: &Position,
     let returned: Vec<RowId> = unheard.into_iter().flat_map(|marker| ledger.returned(site, marker)).collect();
     ledger.rescan(site, mode)?;
     ledger.bury_waiting(&returned)?;
-    ledger.advance(site, now_at, None, now_us)
+    ledger.advance(site, now_at.clone(), None, now_us);
+    Ok(())
 }

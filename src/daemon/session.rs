@@ -349,7 +349,11 @@ async fn position(daemon: &Arc<Daemon>, member: &Arc<Member>) -> Result<Position
     }
     let position = member.site.log_end().await?;
     let first = position.clone();
-    daemon.ledger.call(move |ledger| ledger.advance(id, &first, None, now_us())).await?;
+    let advance = move |ledger: &mut ledger::Ledger| {
+        ledger.advance(id, first, None, now_us());
+        Ok(())
+    };
+    daemon.ledger.call(advance).await?;
     crate::crash_point!("position.first", member.config.name);
     Ok(position)
 }

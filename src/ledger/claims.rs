@@ -108,11 +108,21 @@ impl Ledger {
         for print in made {
             self.db.prepare_cached("INSERT INTO claim VALUES (?1, ?2, ?3)")?.execute(params![table.0, print, id.0])?;
             self.new_claims.push(Claim { table, print, row: id });
+            let mut others = self.db.prepare_cached("SELECT 1 FROM claim WHERE tbl = ?1 AND print = ?2 AND row <> ?3")?;
+            if others.exists(params![table.0, print, id.0])? {
+                drop(others);
+                self.db.prepare_cached("INSERT OR IGNORE INTO contested VALUES (?1, ?2)")?.execute(params![table.0, print])?;
+                self.contested.insert((table, print));
+            }
         }
         for print in given_up {
             let mut delete = self.db.prepare_cached("DELETE FROM claim WHERE tbl = ?1 AND print = ?2 AND row = ?3")?;
             delete.execute(params![table.0, print, id.0])?;
             drop(delete);
+            if self.is_contested(table, print) && self.claimants(table, print)?.len() < 2 {
+                self.db.execute("DELETE FROM contested WHERE tbl = ?1 AND print = ?2", params![table.0, print])?;
+                self.contested.remove(&(table, print));
+            }
             self.let_go_on(table, print, id)?;
         }
         Ok(())
@@ -148,6 +158,18 @@ impl Ledger {
             query.query_map(params![site.0, table.0], |r| r.get(0).map(RowId))?.collect::<rusqlite::Result<_>>()?
         };
         rivals.into_iter().try_for_each(|id| self.let_go(site, id))
+    }
+
+    /// Whether several rows make this claim.
+    pub fn is_contested(&self, table: TableId, print: i64) -> bool {
+        self.contested.contains(&(table, print))
+    }
+
+    pub(super) fn load_contested(&mut self) -> Result<()> {
+        let mut query = self.db.prepare("SELECT tbl, print FROM contested")?;
+        let claims = query.query_map([], |r| Ok((TableId(r.get(0)?), r.get(1)?)))?;
+        self.contested = claims.collect::<rusqlite::Result<_>>()?;
+        Ok(())
     }
 
     /// The rows with this claim.
@@ -198,6 +220,8 @@ impl Ledger {
         let keys = self.shared(table).map(|shared| spelled(&shared.unique)).unwrap_or_default();
         self.db.execute("UPDATE shared_table SET claimed = ?2 WHERE id = ?1", params![table.0, keys])?;
         self.db.execute("DELETE FROM claim WHERE tbl = ?1", [table.0])?;
+        self.db.execute("DELETE FROM contested WHERE tbl = ?1", [table.0])?;
+        self.contested.retain(|(of, _)| *of != table);
         self.each_row(table, |ledger, id, _, row| {
             let made = ledger.shared(table).map_or_else(BTreeSet::new, |shared| claims(shared, &row)).into_iter().collect();
             ledger.reclaim(table, id, Changed { made, given_up: Vec::new() })

@@ -89,6 +89,10 @@ pub struct Ledger {
     /// Tombstones that are kept for a write of ours to be heard only.
     waiting_tombstones: HashSet<RowId>,
     new_claims: Vec<Claim>,
+    /// Those that several rows make.
+    contested: HashSet<(TableId, i64)>,
+    /// Sites whose positions are not written yet.
+    advanced: BTreeSet<SiteId>,
     /// First sweeps that have not come to their ends.
     vouched: Vec<Vouched>,
     last: RefCell<Last>,

@@ -158,6 +158,8 @@ impl Ledger {
             unheard_before: HashSet::new(),
             waiting_tombstones: HashSet::new(),
             new_claims: Vec::new(),
+            advanced: BTreeSet::new(),
+            contested: HashSet::new(),
             vouched: Vec::new(),
             last: RefCell::default(),
             scratch: Scratch::default(),
@@ -173,6 +175,7 @@ impl Ledger {
         ledger.progress = TableProgress::load_all(&ledger.db)?;
         ledger.load_quarantined()?;
         ledger.load_heard()?;
+        ledger.load_contested()?;
         Ok(ledger)
     }
 
@@ -269,24 +272,13 @@ impl Ledger {
         Ok(record.and_then(|record| record.identity.replace(identity.into())))
     }
 
-    /// Everything of `site` up to `position` is in the ledger.
-    pub fn advance(&mut self, site: SiteId, position: &Position, captured_us: Option<i64>, now_us: i64) -> Result<()> {
-        let Some(record) = self.sites.iter_mut().find(|record| record.id == site) else { return Ok(()) };
-        record.position = Some(position.clone());
+    /// Everything of `site` up to `position` is in the ledger. Written with the next [`Ledger::save_counters`] of the same transaction.
+    pub fn advance(&mut self, site: SiteId, position: Position, captured_us: Option<i64>, now_us: i64) {
+        let Some(record) = self.sites.iter_mut().find(|record| record.id == site) else { return };
+        record.position = Some(position);
         record.captured_us = captured_us.or(record.captured_us);
         record.seen_us = Some(now_us);
-        let mut update = self
-            .db
-            .prepare_cached("UPDATE site SET position = ?2, counter = ?3, captured_us = ?4, seen_us = ?5, marked = ?6 WHERE id = ?1")?;
-        update.execute(params![
-            site.0,
-            position.0,
-            record.counter as i64,
-            record.captured_us,
-            now_us,
-            record.marked.map(|marker| marker.0)
-        ])?;
-        Ok(())
+        self.advanced.insert(site);
     }
 
     /// The number that the next change at `site` would get.
@@ -294,7 +286,7 @@ impl Ledger {
         self.site(site).map_or(1, |record| record.counter + 1)
     }
 
-    /// Uses the number. Written with the next [`Ledger::advance`] or [`Ledger::save_counters`] of the same transaction.
+    /// Uses the number. Written with the next [`Ledger::save_counters`] of the same transaction.
     pub fn use_counter(&mut self, site: SiteId) {
         if let Some(record) = self.sites.iter_mut().find(|record| record.id == site) {
             record.counter += 1;
@@ -302,6 +294,13 @@ impl Ledger {
     }
 
     pub fn save_counters(&mut self) -> Result<()> {
+        for site in self.sites.iter().filter(|site| self.advanced.contains(&site.id)) {
+            let mut update =
+                self.db.prepare_cached("UPDATE site SET position = ?2, captured_us = ?3, seen_us = ?4, marked = ?5 WHERE id = ?1")?;
+            let (position, marked) = (site.position.as_ref().map(|position| &position.0), site.marked.map(|marker| marker.0));
+            update.execute(params![site.id.0, position, site.captured_us, site.seen_us, marked])?;
+        }
+        self.advanced.clear();
         let mut update = self.db.prepare_cached("UPDATE site SET counter = ?2 WHERE id = ?1 AND counter <> ?2")?;
         for site in &self.sites {
             update.execute(params![site.id.0, site.counter as i64])?;
@@ -361,7 +360,9 @@ impl Ledger {
         self.progress = TableProgress::load_all(&self.db)?;
         self.load_quarantined()?;
         self.load_heard()?;
+        self.load_contested()?;
         self.new_claims.clear();
+        self.advanced.clear();
         self.last.get_mut().forget();
         self.refresh_known();
         self.rebuild_queues()

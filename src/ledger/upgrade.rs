@@ -32,7 +32,9 @@ fn two(db: &Connection) -> Result<()> {
         "CREATE TABLE held (row INTEGER PRIMARY KEY, entries BLOB NOT NULL);
          ALTER TABLE site_table ADD COLUMN vouched_to INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE site_table ADD COLUMN vouched_by INTEGER NOT NULL DEFAULT 0;
-         DROP INDEX claim_row;",
+         DROP INDEX claim_row;
+         CREATE TABLE contested (tbl INTEGER NOT NULL, print INTEGER NOT NULL, PRIMARY KEY (tbl, print)) WITHOUT ROWID;
+         INSERT INTO contested SELECT tbl, print FROM claim GROUP BY tbl, print HAVING count(*) > 1;",
     )?;
     let (mut record, mut rest) = (Writer::new(), Writer::new());
     let mut after = i64::MIN;

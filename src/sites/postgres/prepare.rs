@@ -16,7 +16,12 @@ const END_MAX: Duration = Duration::from_secs(10);
 const END_POLL: Duration = Duration::from_millis(50);
 
 pub(super) fn create_marker_table(schema: &str) -> String {
-    format!("CREATE TABLE {} (id bigint PRIMARY KEY, kind \"char\" NOT NULL, payload bytea NOT NULL)", qualified(schema, MARKER_TABLE))
+    let table = qualified(schema, MARKER_TABLE);
+    // Of fingerprints nothing is saved by compression.
+    format!(
+        "CREATE TABLE {table} (id bigint PRIMARY KEY, kind \"char\" NOT NULL, payload bytea NOT NULL); \
+         ALTER TABLE {table} ALTER payload SET STORAGE EXTERNAL"
+    )
 }
 
 /// The tables of the publication, as its statements list them.

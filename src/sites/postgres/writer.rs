@@ -179,7 +179,8 @@ impl PostgresWriter {
     async fn bind_rows(&mut self, rows: &[RowWrite]) -> Result<Vec<Bound>> {
         let mut bound = Vec::with_capacity(rows.len());
         for row in rows {
-            bound.push(self.bind_write(std::slice::from_ref(row)).await?);
+            let made = self.bind(statements::write(row)).await;
+            bound.push(made.map_err(|error| self.driver("preparing to write", error).table(&row.table.name))?);
         }
         Ok(bound)
     }
@@ -201,16 +202,11 @@ impl PostgresWriter {
     }
 
     async fn bind_group(&mut self, rows: &[RowWrite]) -> Result<Bound, tokio_postgres::Error> {
-        if rows.len() == 1 || !statements::is_update(&rows[0]) {
-            return self.bind(statements::write(rows)).await;
+        if let [row] = rows {
+            return self.bind(statements::write(row)).await;
         }
-        let alone = self.prepare(&statements::write(&rows[..1])).await?;
-        self.bind(statements::update_joined(rows, alone.params())).await
-    }
-
-    async fn bind_write(&mut self, rows: &[RowWrite]) -> Result<Bound> {
-        let made = self.bind(statements::write(rows)).await;
-        made.map_err(|error| self.driver("preparing to write", error).table(&rows[0].table.name))
+        let alone = self.prepare(&statements::write(&rows[0])).await?;
+        self.bind(statements::write_together(rows, alone.params())).await
     }
 
     /// Marker and forgotten markers: the first acts of a batch.
