@@ -76,7 +76,7 @@ impl LaneWorker {
         let (target, lane, limits, retry) = (self.target.clone(), self.lane, self.limits, retry.clone());
         let (settles, refused) = (answered.is_some(), answered.as_ref().is_some_and(Answered::is_refused));
         let close = *self.close.borrow();
-        let job = self.ledger.call_soon(move |ledger| {
+        let job = self.ledger.call_soon_or_later(lane == Lane::Bulk, move |ledger| {
             let mut retry = lock(&retry);
             if let Some(Answered { job, outcome }) = &answered {
                 settle(ledger, &target, &mut retry, job, outcome.as_ref(), now_us())?;
@@ -188,6 +188,10 @@ impl Repeats {
             let at = now + self.after;
             lock(&self.due).extend(statements.iter().cloned().map(|statement| (statement, at)));
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        lock(&self.due).is_empty()
     }
 
     /// Statements whose time has come.

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc};
 use super::health::Health;
 use super::numbers::Numbers;
 use super::{Report, Watch, absorb, lock};
-use crate::ledger::{Handle, Result};
+use crate::ledger::{Handle, Ledger, Result};
 use crate::model::{LogItem, Position, SiteId, TableId};
 use crate::sites::ahead::{Ahead, Receiver};
 
@@ -41,6 +41,7 @@ impl Follower {
     /// Takes items into the ledger until the reader ends. `acknowledge` gets each position that is durable.
     pub async fn follow(&self, items: &mut Receiver<LogItem>, acknowledge: &mpsc::UnboundedSender<(SiteId, Position)>) -> Result<End> {
         let mut waiting = VecDeque::new();
+        let mut durable: Option<Position> = None;
         loop {
             if waiting.is_empty() {
                 let mut come = Vec::new();
@@ -49,10 +50,14 @@ impl Follower {
                 }
                 waiting.extend(come);
             }
-            let (report, position) = self.take(piece(&mut waiting)).await?;
+            let items = piece(&mut waiting);
+            let nothing_new =
+                items.iter().all(|ahead| matches!(&ahead.item, LogItem::Progress { position, .. } if durable.as_ref() == Some(position)));
+            let (report, position) = self.take(items, !nothing_new).await?;
             crate::crash_point!("capture.committed", self.name);
             if let Some(position) = &position {
                 let _ = acknowledge.send((self.site, position.clone()));
+                durable = Some(position.clone());
             }
             self.numbers.look(&report.inserted);
             self.tell(&report);
@@ -63,26 +68,25 @@ impl Follower {
     }
 
     /// Takes items up to the first that asks for a table's definition to be looked at; gives the last position taken.
-    async fn take(&self, items: Vec<Ahead<LogItem>>) -> Result<(Report, Option<Position>)> {
+    async fn take(&self, items: Vec<Ahead<LogItem>>, durable: bool) -> Result<(Report, Option<Position>)> {
         let (site, watch) = (self.site, self.watch.clone());
-        self.ledger
-            .call(move |ledger| {
-                let mut watch = lock(&watch);
-                let mut report = Report::default();
-                let now_us = now_us();
-                let mut advanced = false;
-                for item in items.into_iter().map(Ahead::take) {
-                    advanced |= item.position().is_some();
-                    absorb(ledger, &mut watch, item, now_us, &mut report)?;
-                    if !report.altered.is_empty() {
-                        break;
-                    }
+        let take = move |ledger: &mut Ledger| {
+            let mut watch = lock(&watch);
+            let mut report = Report::default();
+            let now_us = now_us();
+            let mut advanced = false;
+            for item in items.into_iter().map(Ahead::take) {
+                advanced |= item.position().is_some();
+                absorb(ledger, &mut watch, item, now_us, &mut report)?;
+                if !report.altered.is_empty() {
+                    break;
                 }
-                let position = ledger.site(site).filter(|_| advanced).and_then(|record| record.position.clone());
-                crate::crash_point!("capture.taken", ledger.site_name(site));
-                Ok((report, position))
-            })
-            .await
+            }
+            let position = ledger.site(site).filter(|_| advanced).and_then(|record| record.position.clone());
+            crate::crash_point!("capture.taken", ledger.site_name(site));
+            Ok((report, position))
+        };
+        if durable { self.ledger.call(take).await } else { self.ledger.call_soon(take).await }
     }
 
     /// Tells those who wait, and the log, what a batch has brought.

@@ -162,7 +162,7 @@ impl Scanner {
     }
 
     async fn call<T: Send + 'static>(&self, f: impl FnOnce(&mut Ledger) -> ledger::Result<T> + Send + 'static) -> Result<T, Failure> {
-        Ok(self.follower.ledger.call(f).await?)
+        Ok(self.follower.ledger.call_later(f).await?)
     }
 
     /// Reads a table, each chunk while the log comes to the end of the one before.

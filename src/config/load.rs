@@ -137,7 +137,7 @@ fn daemon(mut raw: RawDaemon, report: &mut Report<'_>, env: Env<'_>) -> Daemon {
     };
     let batch_rows_max = number("batch_rows_max", &raw.batch_rows_max, 1..=100_000, 500);
     let batch_bytes_max = number("batch_bytes_max", &raw.batch_bytes_max, 1024..=1 << 30, 1 << 20);
-    let chunk_rows_max = number("chunk_rows_max", &raw.chunk_rows_max, 1..=1_000_000, 2000);
+    let chunk_rows_max = number("chunk_rows_max", &raw.chunk_rows_max, 1..=1_000_000, 1000);
     let connect_timeout_ms = number("connect_timeout_ms", &raw.connect_timeout_ms, 1..=3_600_000, 10_000);
     let lock_wait_ms = number("lock_wait_ms", &raw.lock_wait_ms, 1..=3_600_000, 1000);
     let after_apply_repeat_ms = number("after_apply_repeat_ms", &raw.after_apply_repeat_ms, 0..=3_600_000, 1000);

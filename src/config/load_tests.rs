@@ -23,7 +23,7 @@ fn a_small_file_gets_the_defaults() {
     let config = good(&format!("{HUB}{TABLE}"));
     assert_eq!(config.daemon.state_dir, Path::new("/var/lib/rosterd"));
     assert_eq!(config.daemon.listen.unwrap().address.to_string(), "127.0.0.1:9477");
-    assert_eq!((config.daemon.batch_rows_max, config.daemon.batch_bytes_max, config.daemon.chunk_rows_max), (500, 1 << 20, 2000));
+    assert_eq!((config.daemon.batch_rows_max, config.daemon.batch_bytes_max, config.daemon.chunk_rows_max), (500, 1 << 20, 1000));
     assert_eq!((config.daemon.connect_timeout.as_secs(), config.daemon.lock_wait.as_secs()), (10, 1));
     assert_eq!((config.daemon.after_apply_repeat.as_secs(), config.daemon.conflict_days), (1, 30));
     assert_eq!(config.daemon.copy_rows_per_second_max, None);

@@ -74,7 +74,7 @@ pub(super) struct RawDaemon {
     pub batch_bytes_max: Option<Spanned<i64>>,
     /// Rows that a first copy or reconcile reads at a time.
     /// Takes: rows, 1 to 1000000.
-    /// Default: 2000.
+    /// Default: 1000.
     pub chunk_rows_max: Option<Spanned<i64>>,
     /// Until connecting counts as failed; it is tried again, ever more slowly, up to every 30 s.
     /// Takes: milliseconds, 1 to 3600000.

@@ -15,12 +15,14 @@ use crate::sites::{Cause, ping};
 
 /// Rows of the marker table removed at once.
 const FORGET_MAX: usize = 256;
+/// How often it is looked whether statements have to be repeated, while some have, and otherwise: each look wakes an idle daemon.
 const UPKEEP: Duration = Duration::from_millis(250);
+const UPKEEP_IDLE: Duration = Duration::from_secs(1);
 /// A watermark every ten seconds at least, measured as a heartbeat or not: a backup of the site that is older than that can be told
 /// by the one it lacks.
 const WATERMARK: Duration = Duration::from_secs(10);
-const PING_TICKS: u32 = 20;
-const FORGET_TICKS: u32 = 20;
+const PING: Duration = Duration::from_secs(5);
+const FORGET: Duration = Duration::from_secs(5);
 /// How long capture may take to come to a watermark when its log has nothing else.
 const FENCE: Duration = Duration::from_secs(600);
 
@@ -63,22 +65,20 @@ pub(super) async fn upkeep(
 ) -> Result<(), Failure> {
     numbers::align(control, &member.config.name, numbers.1).await?;
     let id = member.id;
-    let mut ticks = 0u32;
-    let every = daemon.config.daemon.heartbeat.unwrap_or(WATERMARK);
-    let heartbeat_ticks = (every.as_millis() / UPKEEP.as_millis()) as u32;
+    let [mut ping_due, mut forget_due, mut beat_due] =
+        [PING, FORGET, daemon.config.daemon.heartbeat.unwrap_or(WATERMARK)].map(|every| Due { every, at: Instant::now() + every });
     loop {
-        tokio::time::sleep(UPKEEP).await;
-        ticks += 1;
-        if ticks.is_multiple_of(PING_TICKS) {
+        tokio::time::sleep(if member.repeats.is_empty() { UPKEEP_IDLE } else { UPKEEP }).await;
+        if ping_due.now() {
             // Before anything is written: that takes as long as the server likes, so that it does not tell a silent connection.
             ping(control.lock().await.as_mut(), &member.config.name).await?;
         }
-        if ticks.is_multiple_of(heartbeat_ticks) {
+        if beat_due.now() {
             heartbeat(daemon, member, watch, control).await?;
         }
         repeat(member, control).await?;
         realign(member, control, numbers).await?;
-        if ticks.is_multiple_of(FORGET_TICKS) {
+        if forget_due.now() {
             let heard = daemon.ledger.call(move |ledger| Ok(ledger.take_heard(id, FORGET_MAX))).await?;
             if heard.is_empty() {
                 continue;
@@ -88,6 +88,23 @@ pub(super) async fn upkeep(
             daemon.ledger.call(move |ledger| ledger.forgotten(id, &heard)).await?;
             crate::crash_point!("markers.forgotten", member.config.name);
         }
+    }
+}
+
+/// Something to be done every so often.
+struct Due {
+    every: Duration,
+    at: Instant,
+}
+
+impl Due {
+    /// Whether it is time again. A look that comes a moment early counts: the next would be late.
+    fn now(&mut self) -> bool {
+        let due = Instant::now() + UPKEEP / 2 >= self.at;
+        if due {
+            self.at = Instant::now() + self.every;
+        }
+        due
     }
 }
 

@@ -75,7 +75,8 @@ fn claims_in(shared: &Shared, record: &[u8], row: &Row) -> Result<Before> {
     let mut claimed = BTreeSet::new();
     for unique in &shared.unique {
         let values: Vec<Option<&[u8]>> = at.by_ref().take(unique.columns.len()).copied().collect();
-        let values: Option<Vec<Value>> = values.into_iter().map(|value| value.map(|bytes| Reader::new(bytes).value())).collect::<Option<Result<_, _>>>().transpose()?;
+        let values: Option<Vec<Value>> =
+            values.into_iter().map(|value| value.map(|bytes| Reader::new(bytes).value())).collect::<Option<Result<_, _>>>().transpose()?;
         claimed.extend(values.and_then(|values| claim_of(unique, values.iter().collect())));
     }
     Ok(Before::Claimed(claimed))

@@ -193,25 +193,27 @@ impl Ledger {
             w.into_bytes()
         });
         self.db
-            .prepare_cached("INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO site_table VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+            )?
             .execute(params![
-            site.0,
-            table.0,
-            mode,
-            phase,
-            progress.generation,
-            progress.restored,
-            cursor,
-            progress.swept,
-            progress.missing as i64,
-            progress.rows_read as i64,
-            progress.rows_estimated as i64,
-            progress.started_us,
-            progress.finished_us,
-            progress.stopped,
-            progress.vouched_to,
-            progress.vouched_by
-        ])?;
+                site.0,
+                table.0,
+                mode,
+                phase,
+                progress.generation,
+                progress.restored,
+                cursor,
+                progress.swept,
+                progress.missing as i64,
+                progress.rows_read as i64,
+                progress.rows_estimated as i64,
+                progress.started_us,
+                progress.finished_us,
+                progress.stopped,
+                progress.vouched_to,
+                progress.vouched_by
+            ])?;
         self.progress.insert((site, table), progress);
         self.refresh_known();
         Ok(())

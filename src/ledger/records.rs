@@ -99,9 +99,9 @@ impl Ledger {
     }
 
     pub fn load_id(&self, id: RowId) -> Result<Option<(TableId, Key, Row)>> {
-        let mut query = self
-            .db
-            .prepare_cached("SELECT row.tbl, row.key, row.record, held.entries FROM row LEFT JOIN held ON held.row = row.id WHERE row.id = ?1")?;
+        let mut query = self.db.prepare_cached(
+            "SELECT row.tbl, row.key, row.record, held.entries FROM row LEFT JOIN held ON held.row = row.id WHERE row.id = ?1",
+        )?;
         let mut rows = query.query([id.0])?;
         let Some(r) = rows.next()? else { return Ok(None) };
         let table = TableId(r.get(0)?);
@@ -212,6 +212,21 @@ impl Ledger {
             }
         }
         Ok(slice)
+    }
+
+    /// Tells the numbers of rows of `table` that exist, of up to `limit` rows of any table above `after`. Gives the last looked at.
+    pub fn existing(&self, table: TableId, after: i64, limit: usize, mut tell: impl FnMut(RowId)) -> Result<Option<i64>> {
+        let mut query = self.db.prepare_cached("SELECT id, tbl = ?2, substr(record, 1, 8) FROM row WHERE id > ?1 ORDER BY id LIMIT ?3")?;
+        let mut rows = query.query(params![after, table.0, limit as i64])?;
+        let mut last = None;
+        while let Some(r) = rows.next()? {
+            let id = RowId(r.get(0)?);
+            last = Some(id.0);
+            if r.get(1)? && Row::exists_in(blob(r, 2)?) {
+                tell(id);
+            }
+        }
+        Ok(last)
     }
 
     /// Goes through up to `limit` rows of `table` above `after`, which the first scan `generation` of `site` has read to its end. Those

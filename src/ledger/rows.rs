@@ -229,8 +229,9 @@ impl Ledger {
         self.waiting_tombstones.clear();
         let mut found = Vec::new();
         {
-            let mut query =
-                self.db.prepare("SELECT row.id, row.tbl, substr(row.record, 1, 8), held.entries FROM held JOIN row ON row.id = held.row")?;
+            let mut query = self
+                .db
+                .prepare("SELECT row.id, row.tbl, substr(row.record, 1, 8), held.entries FROM held JOIN row ON row.id = held.row")?;
             let mut rows = query.query([])?;
             while let Some(r) = rows.next()? {
                 let (id, table) = (RowId(r.get(0)?), TableId(r.get(1)?));

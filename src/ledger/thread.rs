@@ -1,6 +1,7 @@
 //! The ledger's own thread: callers hand it work, and what has queued up meanwhile is committed together. A second thread takes commits
 //! to the disk: while it waits there, the first goes on with what comes next, and one wait is enough for all that was committed before it.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ struct Work {
     run: Run,
     /// The commit has to be on disk before the answer.
     durable: bool,
+    /// Nobody waits for it at a site: a copy, a backlog. What people wait for goes first.
+    later: bool,
 }
 
 type Run = Box<dyn FnOnce(&mut Ledger) -> Result<Reply> + Send>;
@@ -25,6 +28,8 @@ type Reply = Box<dyn FnOnce(Result<()>) + Send>;
 /// Works of one transaction, at most, and for how long more are added to it.
 const GROUP_MAX: usize = 64;
 const GROUP_TIME_MAX: Duration = Duration::from_millis(5);
+/// Works preferred to one of a copy, at most.
+const PREFERRED_MAX: usize = 4;
 
 /// Gives work to the ledger's thread. Clones share it; the thread ends when the last is gone.
 #[derive(Clone)]
@@ -44,16 +49,35 @@ impl Handle {
     /// Runs `f` in a transaction of the ledger and waits until that is durable. Work of several callers may share the
     /// transaction: if the commit fails, or one of them, all of it is undone, and each caller gets an error.
     pub async fn call<T: Send + 'static>(&self, f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static) -> Result<T> {
-        self.ask(true, f).await
+        self.ask(true, false, f).await
+    }
+
+    /// As [`Handle::call`], for what copies and repairs do: other work goes first, and hardly waits for it.
+    pub async fn call_later<T: Send + 'static>(&self, f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static) -> Result<T> {
+        self.ask(true, true, f).await
     }
 
     /// As [`Handle::call`], for what may be forgotten when the machine loses power, as it is found out again: it is on disk with the
     /// next durable commit at the latest. A crash of the daemon alone forgets nothing.
     pub async fn call_soon<T: Send + 'static>(&self, f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static) -> Result<T> {
-        self.ask(false, f).await
+        self.ask(false, false, f).await
     }
 
-    async fn ask<T: Send + 'static>(&self, durable: bool, f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static) -> Result<T> {
+    /// As [`Handle::call_soon`] and [`Handle::call_later`].
+    pub async fn call_soon_or_later<T: Send + 'static>(
+        &self,
+        later: bool,
+        f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.ask(false, later, f).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        durable: bool,
+        later: bool,
+        f: impl FnOnce(&mut Ledger) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let run = Box::new(move |ledger: &mut Ledger| {
             let value = f(ledger);
@@ -68,7 +92,7 @@ impl Handle {
             };
             Ok(reply)
         });
-        self.work.send(Work { run, durable }).map_err(|_| Error::Ended)?;
+        self.work.send(Work { run, durable, later }).map_err(|_| Error::Ended)?;
         answered.await.map_err(|_| Error::Ended)?
     }
 }
@@ -84,9 +108,10 @@ fn serve(mut ledger: Ledger, inbox: &mpsc::Receiver<Work>) {
         tracing::error!(%error, "the ledger can't be written");
         std::thread::sleep(Duration::from_secs(1));
     }
-    while let Ok(first) = inbox.recv() {
+    let mut waiting = Waiting::default();
+    while waiting.has_come(inbox) {
         let mut committed = Committed { replies: Vec::new(), durable: false };
-        let Err(error) = run(&mut ledger, std::iter::once(first).chain(inbox.try_iter()), &mut committed) else {
+        let Err(error) = run(&mut ledger, inbox, &mut waiting, &mut committed) else {
             disk.answer(committed);
             continue;
         };
@@ -106,17 +131,57 @@ fn serve(mut ledger: Ledger, inbox: &mpsc::Receiver<Work>) {
 }
 
 /// One transaction. Who waits for a commit does not wait for everything that comes meanwhile.
-fn run(ledger: &mut Ledger, works: impl Iterator<Item = Work>, committed: &mut Committed) -> Result<()> {
+fn run(ledger: &mut Ledger, inbox: &mpsc::Receiver<Work>, waiting: &mut Waiting, committed: &mut Committed) -> Result<()> {
     let begun = Instant::now();
     ledger.begin()?;
-    for work in works.take(GROUP_MAX) {
+    while committed.replies.len() < GROUP_MAX
+        && begun.elapsed() < GROUP_TIME_MAX
+        && let Some(work) = waiting.next(inbox)
+    {
         committed.durable |= work.durable;
         committed.replies.push((work.run)(ledger)?);
-        if begun.elapsed() >= GROUP_TIME_MAX {
-            break;
-        }
     }
     ledger.commit()
+}
+
+/// Work that has come and has not begun.
+#[derive(Default)]
+struct Waiting {
+    now: VecDeque<Work>,
+    later: VecDeque<Work>,
+    /// So many were preferred to one that waits.
+    preferred: usize,
+}
+
+impl Waiting {
+    /// Waits for work. False: there will be none.
+    fn has_come(&mut self, inbox: &mpsc::Receiver<Work>) -> bool {
+        if !self.now.is_empty() || !self.later.is_empty() {
+            return true;
+        }
+        let first = inbox.recv();
+        first.map(|work| self.put(work)).is_ok()
+    }
+
+    fn put(&mut self, work: Work) {
+        if work.later { self.later.push_back(work) } else { self.now.push_back(work) }
+    }
+
+    /// What people wait for first, but of the rest one after so many.
+    fn next(&mut self, inbox: &mpsc::Receiver<Work>) -> Option<Work> {
+        inbox.try_iter().for_each(|work| self.put(work));
+        let is_due = self.now.is_empty() || self.preferred >= PREFERRED_MAX;
+        match self.later.pop_front_if(|_| is_due) {
+            Some(work) => {
+                self.preferred = 0;
+                Some(work)
+            }
+            None => {
+                self.preferred = if self.later.is_empty() { 0 } else { self.preferred + 1 };
+                self.now.pop_front()
+            }
+        }
+    }
 }
 
 /// What has been committed and not been answered.
@@ -186,6 +251,19 @@ mod tests {
             answered.lock().unwrap().push(n);
         });
         Committed { replies: vec![reply], durable }
+    }
+
+    #[test]
+    fn a_copy_neither_holds_up_others_nor_waits_for_ever() {
+        let (sender, inbox) = mpsc::channel();
+        let work = |later| Work { run: Box::new(|_| Ok(Box::new(|_| ()))), durable: false, later };
+        [true, true, false, false, false, false, false, false].map(|later| sender.send(work(later)).unwrap());
+        let mut waiting = Waiting::default();
+        assert!(waiting.has_come(&inbox));
+        let order: Vec<bool> = std::iter::from_fn(|| waiting.next(&inbox)).map(|work| work.later).collect();
+        assert_eq!(order, [false, false, false, false, true, false, false, true]);
+        drop(sender);
+        assert!(!waiting.has_come(&inbox));
     }
 
     /// What was read from a commit that is not on disk yet must not get out before it.

@@ -41,8 +41,8 @@ fn two(db: &Connection) -> Result<()> {
     loop {
         let found: Vec<(i64, Vec<u8>, i64)> = {
             let mut query = db.prepare_cached(
-                "SELECT id, record, json_array_length(columns) FROM row JOIN shared_table ON shared_table.id = row.tbl
-                 WHERE open = 1 AND row.id > ?1 ORDER BY row.id LIMIT ?2",
+                "SELECT row.id, row.record, json_array_length(shared_table.columns) FROM row JOIN shared_table ON shared_table.id = row.tbl
+                 WHERE row.open = 1 AND row.id > ?1 ORDER BY row.id LIMIT ?2",
             )?;
             let rows = query.query_map(params![after, ROWS as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
             rows.collect::<rusqlite::Result<_>>()?

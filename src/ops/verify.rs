@@ -10,8 +10,8 @@ use super::{FORMAT, keys};
 use crate::capture::follow::now_us;
 use crate::capture::lock;
 use crate::config::SiteConfig;
-use crate::ledger::{self, Ledger, Shared};
-use crate::model::{Cell, Column, Image, Key, SiteId, SiteTable, Writer, fingerprint};
+use crate::ledger::{self, Ledger, RowId, Shared};
+use crate::model::{Cell, Column, Image, Key, SiteId, SiteTable, fingerprint};
 use crate::resolve::{Known, Row};
 use crate::sites::binding::{self, Plan};
 use crate::sites::{self, ChunkReader, Site, TableDescription};
@@ -217,7 +217,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     async fn run(&mut self, reader: &mut dyn ChunkReader, pace: Pace, progress: &Progress) -> Result<(), Failure> {
-        let mut seen = HashSet::new();
+        let mut seen: HashSet<RowId> = HashSet::new();
         let (mut after, mut read): (Option<Key>, u64) = (None, 0);
         let (begun, rows_estimated) = (Instant::now(), reader.estimate(&self.table).await?);
         loop {
@@ -233,12 +233,13 @@ impl Pass<'_> {
                 tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
             }
             for (key, image) in rows {
-                if !self.shares(&key, &image)? {
+                let (id, row) = self.ledger.load(self.shared.table.id, &key)?;
+                if !self.ledger.is_shared_from(self.subject.id, self.shared.table.id, &key, &image, &row) {
                     continue;
                 }
                 self.found.rows += 1;
-                seen.insert(print(&key));
-                if self.judge(&key, Some(&image))? != Verdict::Same && self.suspects.len() < SUSPECTS_MAX {
+                seen.extend(id);
+                if self.judge(id, &row, Some(&image)) != Verdict::Same && self.suspects.len() < SUSPECTS_MAX {
                     self.suspects.push((key, Difference::default()));
                 }
             }
@@ -247,16 +248,23 @@ impl Pass<'_> {
     }
 
     /// Rows that the ledger has and the site did not show.
-    fn missing(&mut self, seen: &HashSet<u64>) -> Result<(), Failure> {
-        let mut after = i64::MIN;
-        loop {
-            let slice = self.ledger.slice(self.shared.table.id, after, SLICE_ROWS)?;
-            let Some(last) = slice.last else { return Ok(()) };
+    fn missing(&mut self, seen: &HashSet<RowId>) -> Result<(), Failure> {
+        let (mut after, mut unseen) = (i64::MIN, Vec::new());
+        while let Some(last) = self.ledger.existing(self.shared.table.id, after, SLICE_ROWS, |id| {
+            if !seen.contains(&id) && unseen.len() < SUSPECTS_MAX {
+                unseen.push(id);
+            }
+        })? {
             after = last;
-            let room = SUSPECTS_MAX.saturating_sub(self.suspects.len());
-            let unseen = slice.rows.into_iter().filter(|(_, key, row)| row.life.exists() && !seen.contains(&print(key)));
-            self.suspects.extend(unseen.map(|(_, key, _)| (key, Difference::default())).take(room));
         }
+        for id in unseen {
+            if self.suspects.len() < SUSPECTS_MAX
+                && let Some((_, key, _)) = self.ledger.load_id(id)?
+            {
+                self.suspects.push((key, Difference::default()));
+            }
+        }
+        Ok(())
     }
 
     /// What differs in the same way when capture has passed the moment of looking is reported: rows change while they are read.
@@ -266,7 +274,10 @@ impl Pass<'_> {
             let keys: Vec<Key> = some.iter().map(|(key, _)| key.clone()).collect();
             let rows: HashMap<Key, Image> = reader.rows(&self.table, &keys).await?.into_iter().collect();
             for (key, earlier) in some {
-                match self.judge(key, rows.get(key))? {
+                let (id, row) = self.ledger.load(self.shared.table.id, key)?;
+                let image =
+                    rows.get(key).filter(|image| self.ledger.is_shared_from(self.subject.id, self.shared.table.id, key, image, &row));
+                match self.judge(id, &row, image) {
                     Verdict::Same => {}
                     // It is on its way, or is changing all the time.
                     Verdict::Open if last => self.found.open += 1,
@@ -290,22 +301,16 @@ impl Pass<'_> {
         }
     }
 
-    fn shares(&self, key: &Key, image: &Image) -> Result<bool, Failure> {
-        let table = self.shared.table.id;
-        Ok(self.shared.filter.is_none() || self.ledger.is_shared_from(self.subject.id, table, key, image, &self.ledger.load(table, key)?.1))
-    }
-
-    fn judge(&self, key: &Key, image: Option<&Image>) -> Result<Verdict, Failure> {
-        let (id, row) = self.ledger.load(self.shared.table.id, key)?;
-        let image = image.filter(|image| self.ledger.is_shared_from(self.subject.id, self.shared.table.id, key, image, &row));
-        let different = difference(&self.shared.table.columns, &row, image);
-        let Some(what) = different else { return Ok(Verdict::Same) };
+    /// `row`, with its number, is the ledger's; `image` what the site shows of it, if it is shared.
+    fn judge(&self, id: Option<RowId>, row: &Row, image: Option<&Image>) -> Verdict {
+        let different = difference(&self.shared.table.columns, row, image);
+        let Some(what) = different else { return Verdict::Same };
         let site = self.subject.id;
         let open =
             row.held(site).is_some_and(|held| held.since > 0 || held.apart) || id.is_some_and(|id| self.ledger.is_quarantined(site, id));
         let scanned = self.shared.roster.sites.iter().any(|view| view.id == site && view.known == Known::Merged);
         let refused = image.is_some_and(|image| image.iter().any(|cell| matches!(cell, Cell::Refused(_))));
-        Ok(if open || refused || !scanned { Verdict::Open } else { Verdict::Differs(what) })
+        if open || refused || !scanned { Verdict::Open } else { Verdict::Differs(what) }
     }
 }
 
@@ -330,12 +335,6 @@ fn difference(columns: &[Column], row: &Row, image: Option<&Image>) -> Option<Di
     });
     let differing: Vec<_> = differing.collect();
     (!differing.is_empty()).then_some(Difference(differing))
-}
-
-fn print(key: &Key) -> u64 {
-    let mut w = Writer::new();
-    w.key(key);
-    fingerprint(&crate::model::Value::Bytes(w.into_bytes())).0
 }
 
 impl Verification {
