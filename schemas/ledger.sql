@@ -58,7 +58,8 @@ CREATE TABLE row (
 -- What sites hold instead of a row, or are owed of it; tombstones that wait. No line: every site holds the merged version.
 CREATE TABLE held (
     row     INTEGER PRIMARY KEY,
-    entries BLOB NOT NULL                   -- for each site what it holds, and the source transactions that the row took part in
+    entries BLOB NOT NULL,                  -- for each site what it holds, and the source transactions that the row took part in
+    open    INTEGER NOT NULL                -- some site is owed it, or it is a tombstone that waits
 );
 
 -- Who has which value of a unique key: fingerprints of the merged values.

@@ -21,7 +21,7 @@ const TABLES: [(&str, usize); 9] = [
     ("claim", 3),
     ("conflict", 8),
     ("quarantine", 8),
-    ("held", 2),
+    ("held", 3),
 ];
 const ROWS_MAX: usize = 100;
 
@@ -137,6 +137,6 @@ fn what_the_ledger_never_writes_is_damage() {
     damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102ff', x'0101000000000000')");
     damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102', x'ff')");
     damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102', 'text')");
-    damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102', x'0201000000'); INSERT INTO held VALUES (1, x'ff')");
+    damage("INSERT INTO row (id, tbl, key, record) VALUES (1, 1, x'010102', x'0201000000'); INSERT INTO held VALUES (1, x'ff', 1)");
     damage("INSERT INTO conflict VALUES (1, 1, 'k', 1, x'010102', 1, 2, x'ff')");
 }

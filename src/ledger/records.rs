@@ -135,15 +135,18 @@ impl Ledger {
         if waits && rest.as_slice().is_empty() {
             encode_rest(&mut rest, [].into_iter(), &[]);
         }
-        let id = self.write_bytes(table, key, id, record.as_slice(), rest.as_slice())?;
+        let open = waits || row.held.iter().any(|held| held.since > 0);
+        let id = self.write_bytes(table, key, id, record.as_slice(), rest.as_slice(), open)?;
         self.last.get_mut().put(id, record.as_slice(), rest.as_slice());
         self.scratch = Scratch { record, rest };
         Ok(id)
     }
 
-    fn write_bytes(&self, table: TableId, key: &Key, id: Option<RowId>, record: &[u8], rest: &[u8]) -> Result<RowId> {
+    fn write_bytes(&self, table: TableId, key: &Key, id: Option<RowId>, record: &[u8], rest: &[u8], open: bool) -> Result<RowId> {
         let last = self.last.borrow();
         let known = id.is_some() && last.id == id;
+        // Only together with its record does what stands beside it come to wait, or to be waited for.
+        let same_rest = known && last.rest == rest && last.record == record;
         let id = match id {
             Some(id) => {
                 if !known || last.record != record {
@@ -159,8 +162,9 @@ impl Ledger {
             }
         };
         match rest.is_empty() {
-            false if !known || last.rest != rest => {
-                self.db.prepare_cached("INSERT OR REPLACE INTO held (row, entries) VALUES (?1, ?2)")?.execute(params![id.0, rest])?;
+            false if !same_rest => {
+                let mut put = self.db.prepare_cached("INSERT OR REPLACE INTO held (row, entries, open) VALUES (?1, ?2, ?3)")?;
+                put.execute(params![id.0, rest, open])?;
             }
             true if !known || !last.rest.is_empty() => self.unhold(id)?,
             _ => {}
@@ -267,7 +271,7 @@ impl Ledger {
             let held = Held { seen: generation, since: self.order, bulk: true, ..Held::lacking(site) };
             rest.clear();
             encode_rest(&mut rest, [&held].into_iter(), &[]);
-            self.db.prepare_cached("INSERT INTO held (row, entries) VALUES (?1, ?2)")?.execute(params![id.0, rest.as_slice()])?;
+            self.db.prepare_cached("INSERT INTO held (row, entries, open) VALUES (?1, ?2, 1)")?.execute(params![id.0, rest.as_slice()])?;
             self.enqueue(site, id, held.since, false, true);
         }
         self.last.get_mut().forget();

@@ -231,7 +231,7 @@ impl Ledger {
         {
             let mut query = self
                 .db
-                .prepare("SELECT row.id, row.tbl, substr(row.record, 1, 8), held.entries FROM held JOIN row ON row.id = held.row")?;
+                .prepare("SELECT row.id, row.tbl, substr(row.record, 1, 8), held.entries FROM held JOIN row ON row.id = held.row WHERE held.open = 1")?;
             let mut rows = query.query([])?;
             while let Some(r) = rows.next()? {
                 let (id, table) = (RowId(r.get(0)?), TableId(r.get(1)?));

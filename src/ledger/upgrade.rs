@@ -29,7 +29,7 @@ pub(super) fn upgrade(db: &Connection, path: &str) -> Result<()> {
 /// From format 1: what sites hold instead of a row stands beside its record, and a row's claims are told from the record.
 fn two(db: &Connection) -> Result<()> {
     db.execute_batch(
-        "CREATE TABLE held (row INTEGER PRIMARY KEY, entries BLOB NOT NULL);
+        "CREATE TABLE held (row INTEGER PRIMARY KEY, entries BLOB NOT NULL, open INTEGER NOT NULL);
          ALTER TABLE site_table ADD COLUMN vouched_to INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE site_table ADD COLUMN vouched_by INTEGER NOT NULL DEFAULT 0;
          DROP INDEX claim_row;
@@ -57,7 +57,7 @@ fn two(db: &Connection) -> Result<()> {
                 crate::resolve::encode_rest(&mut rest, [].into_iter(), &[]);
             }
             db.prepare_cached("UPDATE row SET record = ?2 WHERE id = ?1")?.execute(params![id, record.as_slice()])?;
-            db.prepare_cached("INSERT INTO held (row, entries) VALUES (?1, ?2)")?.execute(params![id, rest.as_slice()])?;
+            db.prepare_cached("INSERT INTO held (row, entries, open) VALUES (?1, ?2, 1)")?.execute(params![id, rest.as_slice()])?;
         }
     }
     db.execute_batch("DROP INDEX row_open; ALTER TABLE row DROP COLUMN open;")?;

@@ -17,7 +17,8 @@ pub fn unsettled(state_dir: &Path, sites: usize, tables: usize) -> Option<String
         let db = open(state_dir)?;
         let known = "SELECT count(*) FROM site_table WHERE phase = 'done' OR stopped IS NOT NULL";
         let known: i64 = db.query_row(known, [], |row| row.get(0))?;
-        let owed = "SELECT count(*) FROM row WHERE open = 1 AND id NOT IN (SELECT row FROM quarantine)
+        let owed =
+            "SELECT count(*) FROM row JOIN held ON held.row = row.id WHERE held.open = 1 AND row.id NOT IN (SELECT row FROM quarantine)
                     AND tbl NOT IN (SELECT tbl FROM site_table WHERE stopped IS NOT NULL)";
         let owed: i64 = db.query_row(owed, [], |row| row.get(0))?;
         Ok::<_, rusqlite::Error>((known, owed))
@@ -84,7 +85,7 @@ pub fn summary(state_dir: &Path) -> String {
                     JOIN site s ON s.id = p.site JOIN shared_table t ON t.id = p.tbl WHERE phase <> 'done' OR stopped IS NOT NULL";
     let held = "SELECT s.name || ' ' || t.name || ' ' || q.kind || ': ' || q.reason FROM quarantine q
                 JOIN site s ON s.id = q.site JOIN shared_table t ON t.id = q.tbl LIMIT 20";
-    let owed = "SELECT t.name || ': ' || count(*) || ' rows' FROM row r JOIN shared_table t ON t.id = r.tbl WHERE open = 1 GROUP BY t.name";
+    let owed = "SELECT t.name || ': ' || count(*) || ' rows' FROM row r JOIN held h ON h.row = r.id JOIN shared_table t ON t.id = r.tbl WHERE h.open = 1 GROUP BY t.name";
     let sites = "SELECT name || ' captured up to ' || coalesce(position, 'nothing') FROM site";
     lines("ledger, site", sites) + &lines("ledger, not done", progress) + &lines("ledger, held back", held) + &lines("ledger, owed", owed)
 }
