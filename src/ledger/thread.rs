@@ -171,7 +171,8 @@ impl Waiting {
     fn next(&mut self, inbox: &mpsc::Receiver<Work>) -> Option<Work> {
         inbox.try_iter().for_each(|work| self.put(work));
         let is_due = self.now.is_empty() || self.preferred >= PREFERRED_MAX;
-        match self.later.pop_front_if(|_| is_due) {
+        let later = if is_due { self.later.pop_front() } else { None };
+        match later {
             Some(work) => {
                 self.preferred = 0;
                 Some(work)
@@ -257,7 +258,9 @@ mod tests {
     fn a_copy_neither_holds_up_others_nor_waits_for_ever() {
         let (sender, inbox) = mpsc::channel();
         let work = |later| Work { run: Box::new(|_| Ok(Box::new(|_| ()))), durable: false, later };
-        [true, true, false, false, false, false, false, false].map(|later| sender.send(work(later)).unwrap());
+        for later in [true, true, false, false, false, false, false, false] {
+            sender.send(work(later)).unwrap();
+        }
         let mut waiting = Waiting::default();
         assert!(waiting.has_come(&inbox));
         let order: Vec<bool> = std::iter::from_fn(|| waiting.next(&inbox)).map(|work| work.later).collect();

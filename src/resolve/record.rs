@@ -9,6 +9,9 @@ use crate::model::{Dot, Fingerprint, Life, Malformed, Reader, SiteId, Writer};
 const WHOLE: u8 = 1;
 const FORMAT: u8 = 2;
 
+/// Values as they are encoded; None where one is not set.
+type Encoded<'r> = Vec<Option<&'r [u8]>>;
+
 impl Row {
     /// The record, and what stands beside it while some site holds something else or is owed something: `rest`, which is left empty
     /// where there is nothing of that kind. `implied`: entries that need not be written.
@@ -98,7 +101,7 @@ impl Row {
     }
 
     /// Of a record: whether the row exists, and the values of some columns as they are encoded; None where one is not set.
-    pub fn values_in<'r>(record: &'r [u8], columns: &[usize]) -> Result<(bool, Vec<Option<&'r [u8]>>), Malformed> {
+    pub fn values_in<'r>(record: &'r [u8], columns: &[usize]) -> Result<(bool, Encoded<'r>), Malformed> {
         let mut r = Reader::new(record);
         let mut values = vec![None; columns.len()];
         let life = skip_stamps(&mut r)?;
