@@ -232,19 +232,24 @@ impl Pass<'_> {
                 let due = Duration::from_secs_f64(read as f64 / f64::from(max.max(1)));
                 tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
             }
-            for (key, image) in rows {
-                let (id, row) = self.ledger.load(self.shared.table.id, &key)?;
-                if !self.ledger.is_shared_from(self.subject.id, self.shared.table.id, &key, &image, &row) {
-                    continue;
-                }
-                self.found.rows += 1;
-                seen.extend(id);
-                if self.judge(id, &row, Some(&image)) != Verdict::Same && self.suspects.len() < SUSPECTS_MAX {
-                    self.suspects.push((key, Difference::default()));
-                }
-            }
+            let ledger = self.ledger;
+            ledger.at_once(|| rows.into_iter().try_for_each(|(key, image)| self.meet(key, &image, &mut seen)))?;
         }
         self.missing(&seen)
+    }
+
+    /// A row that the site has shown.
+    fn meet(&mut self, key: Key, image: &Image, seen: &mut HashSet<RowId>) -> ledger::Result<()> {
+        let (id, row) = self.ledger.load(self.shared.table.id, &key)?;
+        if !self.ledger.is_shared_from(self.subject.id, self.shared.table.id, &key, image, &row) {
+            return Ok(());
+        }
+        self.found.rows += 1;
+        seen.extend(id);
+        if self.judge(id, &row, Some(image)) != Verdict::Same && self.suspects.len() < SUSPECTS_MAX {
+            self.suspects.push((key, Difference::default()));
+        }
+        Ok(())
     }
 
     /// Rows that the ledger has and the site did not show.
