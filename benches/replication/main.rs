@@ -11,6 +11,7 @@ mod connection;
 mod copy;
 mod daemon;
 mod drain;
+mod earlier;
 mod fan_out;
 mod idle;
 mod lag;
@@ -62,6 +63,9 @@ struct Arguments {
     /// An SVG for each case
     #[arg(long, value_name = "FOLDER")]
     plots: Option<PathBuf>,
+    /// Take the figures of other cases from what an earlier run of the same build has written with --json; may be given several times
+    #[arg(long, value_name = "FILE")]
+    with: Vec<PathBuf>,
     /// What cargo says to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -95,13 +99,18 @@ fn main() -> std::process::ExitCode {
     let mut outcomes = Vec::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     for group in groups() {
-        let wanted = |case: &&Case| arguments.case.is_empty() || arguments.case.iter().any(|name| name == case.name);
+        let wanted =
+            |case: &&Case| (arguments.case.is_empty() && arguments.with.is_empty()) || arguments.case.iter().any(|name| name == case.name);
         let cases: Vec<&'static Case> = group.cases.iter().filter(wanted).collect();
         if !cases.is_empty() {
             outcomes.extend(runtime.block_on(run_group(&group, cases, &mut run)));
         }
     }
-    let report = Report::new(&outcomes, &mut run, about(&arguments, repetitions));
+    let about = about(&arguments, repetitions);
+    for path in &arguments.with {
+        earlier::add(path, &cases(), &about, &mut run, &mut outcomes);
+    }
+    let report = Report::new(&outcomes, &mut run, about);
     report.print();
     if let Some(path) = &arguments.json {
         std::fs::write(path, format!("{:#}\n", report.json()))
