@@ -1,7 +1,6 @@
 //! `rosterd verify`: every site's rows compared with the ledger.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 
 use clap::Args;
 use rosterd::config::Config;
@@ -72,7 +71,7 @@ impl Verify {
             Some(rows) => Pace { rows_per_second_max: Some(rows).filter(|rows| *rows > 0), ..verify::pace(config) },
             None => verify::pace(config),
         };
-        let so_far = Arc::new(Progress::default());
+        let so_far = Progress::default();
         let verified = tokio::select! {
             verified = verify::verify(config, self.site.as_deref(), pace, &so_far) => verified,
             never = progress::show_verification(&so_far, std::io::stderr().is_terminal()) => match never {},

@@ -9,14 +9,13 @@ use super::{Daemon, connect, is_free, stored_ledger};
 use crate::capture::follow::now_us;
 use crate::capture::lock;
 use crate::config::{Config, SiteConfig};
-use crate::ledger;
 use crate::model::SiteId;
 use crate::ops::joining::{self, Joining};
 use crate::ops::verify::{self, Failure, Pace, Progress, Subject, TableVerification, Verification};
 use crate::sites::binding::Plan;
 
-/// Compares every site, or the one of that name, each on a thread and with a connection of its own, all of them at the same time.
-pub async fn verify(config: &Config, only: Option<&str>, pace: Pace, progress: &Arc<Progress>) -> Result<Verification, Failure> {
+/// Compares every site, or the one of that name, each with a connection of its own and all of them at the same time.
+pub async fn verify(config: &Config, only: Option<&str>, pace: Pace, progress: &Progress) -> Result<Verification, Failure> {
     let begun = Instant::now();
     let ledger = stored_ledger(config)?;
     let is_followed = !is_free(&config.daemon.state_dir);
@@ -28,33 +27,14 @@ pub async fn verify(config: &Config, only: Option<&str>, pace: Pace, progress: &
     }
     let Some(hub) = subjects.first() else { return Ok(Verification::new(Vec::new(), now_us(), begun.elapsed())) };
     let plan = Plan::new(config, &hub.site.describe().await?);
-    let subjects = subjects.into_iter().filter(|subject| only.is_none_or(|name| subject.config.name == name));
-    let each = subjects.map(|subject| {
-        let (config, plan, progress) = (config.clone(), plan.clone(), progress.clone());
-        on_a_thread(async move || {
-            let ledger = stored_ledger(&config)?;
-            verify::site(&plan, &ledger, &subject, pace, &progress).await
-        })
+    let subjects = subjects.iter().filter(|subject| only.is_none_or(|name| subject.config.name == name));
+    // On one thread: several would wait for each other in SQLite's memory at each row, and take twice as long.
+    let each = subjects.map(|subject| async {
+        let ledger = stored_ledger(config)?;
+        verify::site(&plan, &ledger, subject, pace, progress).await
     });
     let tables: Vec<TableVerification> = try_join_all(each).await?.into_iter().flatten().collect();
     Ok(Verification::new(tables, now_us(), begun.elapsed()))
-}
-
-/// The outcome of work that keeps a core busy. It ends when nobody waits for it any more.
-async fn on_a_thread<T: Send + 'static>(work: impl AsyncFnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
-    let (mut done, outcome) = tokio::sync::oneshot::channel();
-    let run = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime without threads");
-        runtime.block_on(async move {
-            let outcome = tokio::select! {
-                () = done.closed() => return,
-                outcome = work() => outcome,
-            };
-            let _ = done.send(outcome);
-        });
-    };
-    std::thread::Builder::new().name("verify".into()).spawn(run).expect("the system has a thread to give");
-    outcome.await.map_err(|_| ledger::Error::Ended)?
 }
 
 /// Counts what would happen to the rows of a configured site that is not in the roster yet.
