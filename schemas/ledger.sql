@@ -1,4 +1,4 @@
--- The ledger's format 2. One writer; readers (status of a stopped daemon) open it read-only.
+-- The ledger's format 3. One writer; readers (status of a stopped daemon) open it read-only.
 
 -- format, ledger id, order and marker numbers given out so far, sites that an operator has paused
 CREATE TABLE meta (
@@ -50,7 +50,7 @@ CREATE TABLE site_table (
 CREATE TABLE row (
     id     INTEGER PRIMARY KEY AUTOINCREMENT, -- never given to another row: what is under way or held back names it
     tbl    INTEGER NOT NULL,
-    key    BLOB NOT NULL,
+    key    BLOB NOT NULL,                   -- whose bytes sort as keys do
     record BLOB NOT NULL,                   -- life, registers, which scans came by
     UNIQUE (tbl, key)
 );

@@ -215,6 +215,9 @@ impl Daemon {
             tasks.spawn(listen::serve(self.clone(), listen));
         }
         while tasks.join_next().await.is_some() {}
+        if let Err(error) = self.ledger.put_away().await {
+            tracing::warn!(%error, "the ledger was not put away; it goes on from what it has");
+        }
         if let Some(admin) = admin {
             admin.abort();
             let _ = std::fs::remove_file(self.config.daemon.state_dir.join(admin::SOCKET_FILE));

@@ -12,13 +12,14 @@ pub fn record(data: &[u8]) {
         // As a record, and as what stands beside one.
         let plain = [2, 1, 0, 0, 0];
         for (record, rest) in [(data, None), (plain.as_slice(), Some(data))] {
-            if let Ok(row) = Row::decode(record, rest, width) {
+            let key = Key(vec![Value::Int(5), Value::Text("ash".into())]);
+            if let Ok(row) = Row::decode(&key, record, rest, width) {
                 let (mut again, mut beside) = (Writer::new(), Writer::new());
-                row.encode(&mut again, &mut beside, |_| false);
+                row.encode(&key, &mut again, &mut beside, |_| false);
                 let beside = Some(beside.as_slice()).filter(|beside| !beside.is_empty());
-                assert_eq!(Row::decode(again.as_slice(), beside, width).as_ref(), Ok(&row), "a record comes back");
+                assert_eq!(Row::decode(&key, again.as_slice(), beside, width).as_ref(), Ok(&row), "a record comes back");
                 assert_eq!(Row::exists_in(record), row.life.exists());
-                assert!(Row::values_in(record, &[0]).is_ok_and(|(exists, _)| exists == row.life.exists()));
+                assert!(Row::values_in(record, &[0]).is_ok_and(|stored| stored.exists == row.life.exists() && stored.values(&key).is_ok()));
                 assert!(Row::seen_in(record, SiteId(1)).is_ok());
             }
         }
@@ -31,6 +32,11 @@ pub fn record(data: &[u8]) {
         writer.key(&key);
         assert_eq!(Key::decode(writer.as_slice()).as_ref(), Ok(&key), "a key comes back");
         key.0.iter().for_each(|value| drop(value.reveal()));
+    }
+    if let Ok(key) = Key::from_sortable(data) {
+        let mut writer = Writer::new();
+        writer.sortable(&key);
+        assert_eq!(Key::from_sortable(writer.as_slice()).as_ref(), Ok(&key), "a stored key comes back");
     }
     let mut reader = Reader::new(data);
     while let Ok(value) = reader.value() {

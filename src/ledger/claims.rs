@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rusqlite::params;
 
 use super::{Error, Ledger, Result, RowId, Shared};
-use crate::model::{Reader, SharedUnique, SiteId, TableId, Value, Writer, fingerprint, folded};
+use crate::model::{Key, SharedUnique, SiteId, TableId, Value, Writer, fingerprint, folded};
 use crate::resolve::Row;
 
 /// A claim that a row has made in the transaction at hand.
@@ -53,31 +53,22 @@ enum Before {
 }
 
 /// The claims of a stored record, which is about to become `row`.
-fn claims_in(shared: &Shared, record: &[u8], row: &Row) -> Result<Before> {
+fn claims_in(shared: &Shared, key: &Key, record: &[u8], row: &Row) -> Result<Before> {
     let columns: Vec<usize> = shared.unique.iter().flat_map(|unique| unique.columns.iter().copied()).collect();
-    let (exists, values) = Row::values_in(record, &columns)?;
-    let mut w = Writer::new();
-    let mut is_same = |(column, before): (&usize, &Option<&[u8]>)| match (row.registers.get(*column), before) {
-        (Some(Some(register)), Some(before)) => {
-            w.clear();
-            w.value(&register.value);
-            w.as_slice() == *before
-        }
-        (now, before) => now.is_none_or(Option::is_none) && before.is_none(),
-    };
-    if exists == row.life.exists() && columns.iter().zip(&values).all(&mut is_same) {
+    let stored = Row::values_in(record, &columns)?;
+    let now = columns.iter().map(|column| row.registers.get(*column)?.as_ref().map(|register| &register.value));
+    if stored.exists == row.life.exists() && stored.are(now, key) {
         return Ok(Before::Same);
     }
-    if !exists {
+    if !stored.exists {
         return Ok(Before::Claimed(BTreeSet::new()));
     }
+    let values = stored.values(key)?;
     let mut at = values.iter();
     let mut claimed = BTreeSet::new();
     for unique in &shared.unique {
-        let values: Vec<Option<&[u8]>> = at.by_ref().take(unique.columns.len()).copied().collect();
-        let values: Option<Vec<Value>> =
-            values.into_iter().map(|value| value.map(|bytes| Reader::new(bytes).value())).collect::<Option<Result<_, _>>>().transpose()?;
-        claimed.extend(values.and_then(|values| claim_of(unique, values.iter().collect())));
+        let values: Vec<Option<&Value>> = at.by_ref().take(unique.columns.len()).map(Option::as_ref).collect();
+        claimed.extend(values.into_iter().collect::<Option<_>>().and_then(|values| claim_of(unique, values)));
     }
     Ok(Before::Claimed(claimed))
 }
@@ -91,9 +82,9 @@ pub(super) struct Changed {
 
 impl Ledger {
     /// What becomes of a row's claims when it is stored as `row`; `id`: it is in the ledger already.
-    pub(super) fn claims_to_change(&self, table: TableId, id: Option<RowId>, row: &Row) -> Result<Changed> {
+    pub(super) fn claims_to_change(&self, table: TableId, key: &Key, id: Option<RowId>, row: &Row) -> Result<Changed> {
         let Some(shared) = self.shared(table).filter(|shared| !shared.unique.is_empty()) else { return Ok(Changed::default()) };
-        let before = id.map(|id| self.with_record(id, |record| claims_in(shared, record, row))).transpose()?.flatten();
+        let before = id.map(|id| self.with_record(id, |record| claims_in(shared, key, record, row))).transpose()?.flatten();
         Ok(match before {
             None => Changed { made: claims(shared, row).into_iter().collect(), given_up: Vec::new() },
             Some(Before::Same) => Changed::default(),
@@ -104,22 +95,30 @@ impl Ledger {
         })
     }
 
-    /// Writes down what a stored row claims now, and lets rows go on that waited for what it claims no more.
-    pub(super) fn reclaim(&mut self, table: TableId, id: RowId, Changed { made, given_up }: Changed) -> Result<()> {
+    /// Writes down what a stored row claims now, and lets rows go on that waited for what it claims no more. `bulk`: it is one of many.
+    pub(super) fn reclaim(&mut self, table: TableId, id: RowId, Changed { made, given_up }: Changed, bulk: bool) -> Result<()> {
         for print in made {
-            self.db.prepare_cached("INSERT INTO claim VALUES (?1, ?2, ?3)")?.execute(params![table.0, print, id.0])?;
+            let others = self
+                .db
+                .prepare_cached("SELECT 1 FROM claim WHERE tbl = ?1 AND print = ?2 AND row <> ?3")?
+                .exists(params![table.0, print, id.0])?;
+            let others = others || self.gathered.claimants(table, print).any(|other| other != id);
+            if bulk {
+                self.gather(table, print, id)?;
+            } else {
+                self.db.prepare_cached("INSERT INTO claim VALUES (?1, ?2, ?3)")?.execute(params![table.0, print, id.0])?;
+            }
             self.new_claims.push(Claim { table, print, row: id });
-            let mut others = self.db.prepare_cached("SELECT 1 FROM claim WHERE tbl = ?1 AND print = ?2 AND row <> ?3")?;
-            if others.exists(params![table.0, print, id.0])? {
-                drop(others);
+            if others {
                 self.db.prepare_cached("INSERT OR IGNORE INTO contested VALUES (?1, ?2)")?.execute(params![table.0, print])?;
                 self.contested.insert((table, print));
             }
         }
         for print in given_up {
-            let mut delete = self.db.prepare_cached("DELETE FROM claim WHERE tbl = ?1 AND print = ?2 AND row = ?3")?;
-            delete.execute(params![table.0, print, id.0])?;
-            drop(delete);
+            if !self.ungather(table, print, id) {
+                let mut delete = self.db.prepare_cached("DELETE FROM claim WHERE tbl = ?1 AND print = ?2 AND row = ?3")?;
+                delete.execute(params![table.0, print, id.0])?;
+            }
             if self.is_contested(table, print) && self.claimants(table, print)?.len() < 2 {
                 self.db.execute("DELETE FROM contested WHERE tbl = ?1 AND print = ?2", params![table.0, print])?;
                 self.contested.remove(&(table, print));
@@ -175,8 +174,12 @@ impl Ledger {
 
     /// The rows with this claim.
     pub fn claimants(&self, table: TableId, print: i64) -> Result<Vec<RowId>> {
-        let mut query = self.db.prepare_cached("SELECT row FROM claim WHERE tbl = ?1 AND print = ?2 ORDER BY row")?;
-        Ok(query.query_map(params![table.0, print], |r| r.get(0).map(RowId))?.collect::<rusqlite::Result<_>>()?)
+        let mut query = self.db.prepare_cached("SELECT row FROM claim WHERE tbl = ?1 AND print = ?2")?;
+        let stored = query.query_map(params![table.0, print], |r| r.get(0).map(RowId))?;
+        let mut rows = stored.collect::<rusqlite::Result<Vec<_>>>()?;
+        rows.extend(self.gathered.claimants(table, print));
+        rows.sort_unstable();
+        Ok(rows)
     }
 
     /// Claims made since the last call. Those of tables of which a site's rows are unsure are left for the end of its scan.
@@ -186,7 +189,8 @@ impl Ledger {
     }
 
     /// Every claim that several rows make, when no scan under way can change that.
-    pub fn shared_claims(&self, table: TableId) -> Result<Vec<Claim>> {
+    pub fn shared_claims(&mut self, table: TableId) -> Result<Vec<Claim>> {
+        self.write_gathered()?;
         if self.is_unsure(table) {
             return Ok(Vec::new());
         }
@@ -218,15 +222,22 @@ impl Ledger {
     }
 
     fn claim_anew(&mut self, table: TableId) -> Result<()> {
-        let keys = self.shared(table).map(|shared| spelled(&shared.unique)).unwrap_or_default();
-        self.db.execute("UPDATE shared_table SET claimed = ?2 WHERE id = ?1", params![table.0, keys])?;
+        self.write_claimed(table)?;
+        self.gathered.forget_table(table);
         self.db.execute("DELETE FROM claim WHERE tbl = ?1", [table.0])?;
         self.db.execute("DELETE FROM contested WHERE tbl = ?1", [table.0])?;
         self.contested.retain(|(of, _)| *of != table);
         self.each_row(table, |ledger, id, _, row| {
             let made = ledger.shared(table).map_or_else(BTreeSet::new, |shared| claims(shared, &row)).into_iter().collect();
-            ledger.reclaim(table, id, Changed { made, given_up: Vec::new() })
+            ledger.reclaim(table, id, Changed { made, given_up: Vec::new() }, true)
         })
+    }
+
+    /// Says in the file that it has all claims of the table's unique keys.
+    pub(super) fn write_claimed(&self, table: TableId) -> Result<()> {
+        let keys = self.shared(table).map(|shared| spelled(&shared.unique)).unwrap_or_default();
+        self.db.execute("UPDATE shared_table SET claimed = ?2 WHERE id = ?1", params![table.0, keys])?;
+        Ok(())
     }
 
     /// The keys that the stored claims were made for, before any site has been asked.

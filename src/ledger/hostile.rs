@@ -65,7 +65,7 @@ pub fn cells(data: &[u8]) {
 fn filled(data: &[u8]) -> Result<Connection> {
     let db = Connection::open_in_memory()?;
     db.execute_batch(include_str!("../../schemas/ledger.sql"))?;
-    db.execute_batch("INSERT INTO meta VALUES ('format', 2), ('ledger', 1), ('order', 0), ('marker', 0)")?;
+    db.execute_batch("INSERT INTO meta VALUES ('format', 3), ('ledger', 1), ('order', 0), ('marker', 0)")?;
     db.execute_batch("INSERT INTO site (id, name, role) VALUES (1, 'hub', 'hub'), (2, 'nj', 'client')")?;
     db.execute_batch(r#"INSERT INTO shared_table (id, name, key, columns) VALUES (1, 'users', '["uid"]', '["uid", "name", "mail"]')"#)?;
     let mut values = fields(data);

@@ -6,6 +6,7 @@
 mod claims;
 mod error;
 mod forget;
+mod gathered;
 mod history;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod hostile;
@@ -25,6 +26,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+
+use gathered::Gathered;
 
 pub use claims::{Claim, claim};
 pub use error::{Error, Result};
@@ -89,6 +92,7 @@ pub struct Ledger {
     /// Tombstones that are kept for a write of ours to be heard only.
     waiting_tombstones: HashSet<RowId>,
     new_claims: Vec<Claim>,
+    gathered: Gathered,
     /// Those that several rows make.
     contested: HashSet<(TableId, i64)>,
     /// Sites whose positions are not written yet.
@@ -99,6 +103,8 @@ pub struct Ledger {
     scratch: Scratch,
     /// Commits are on disk when they return.
     durable: bool,
+    /// This process writes no more after the transaction at hand.
+    ends: bool,
     last_marker: i64,
     /// Numbers up to here are set aside for markers.
     markers_aside: i64,

@@ -9,18 +9,23 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::gathered::Gathered;
 use super::records::Scratch;
 use super::{Error, Ledger, Result, Shared, TableProgress, upgrade};
 use crate::model::{MarkerId, Position, SiteId, TableId};
 
 /// The format that this version writes.
-pub const FORMAT: i64 = 2;
+pub const FORMAT: i64 = 3;
 
 /// Markers' numbers are the time of giving them out, in microseconds; so many are set aside beyond it. A ledger that was put back from a
 /// copy is told by sites with markers of numbers that it had not set aside.
 const MARKERS_AHEAD: i64 = 60_000_000;
 /// Numbers are given out one by one, or for markers are times in microseconds: above this one is no number of ours.
 const NUMBERS_MAX: i64 = i64::MAX / 2;
+
+/// How long another process that has the file is waited for; at the end, one that reads it.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+const READERS_WAIT: Duration = Duration::from_millis(200);
 
 /// One site as the ledger knows it.
 #[derive(Clone, Debug)]
@@ -63,7 +68,7 @@ impl Ledger {
             return Err(failed("there is none".into()));
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|e| failed(e.to_string()))?;
-        db.busy_timeout(Duration::from_secs(5))?;
+        Ledger::set_up(&db)?;
         let db = if Ledger::check_format(&db)? < FORMAT { upgrade::upgraded_copy(&db, &path.display().to_string())? } else { db };
         Ledger::read(db, Some(path))
     }
@@ -72,7 +77,7 @@ impl Ledger {
     pub fn is_made(path: &Path) -> bool {
         let empty = || -> rusqlite::Result<bool> {
             let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            db.busy_timeout(Duration::from_secs(5))?;
+            db.busy_timeout(BUSY_WAIT)?;
             Ok(db.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get::<_, i64>(0))? == 0)
         };
         // What can't be read is told of when it is opened.
@@ -94,11 +99,10 @@ impl Ledger {
     }
 
     pub(super) fn prepare(db: Connection, path: Option<&Path>) -> Result<Ledger> {
-        db.busy_timeout(Duration::from_secs(5))?;
-        db.set_prepared_statement_cache_capacity(64);
-        // Or each statement with a range is prepared anew for every value that it is given.
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000")?;
+        Ledger::set_up(&db)?;
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4000",
+        )?;
         let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
         if tables == 0 {
             let id = i64::from_le_bytes(random_bytes()) & i64::MAX;
@@ -120,6 +124,16 @@ impl Ledger {
         ledger.first_marker = ledger.last_marker;
         ledger.set_markers_aside()?;
         Ok(ledger)
+    }
+
+    /// What a connection needs, whether it writes or only reads.
+    fn set_up(db: &Connection) -> Result<()> {
+        db.busy_timeout(BUSY_WAIT)?;
+        db.set_prepared_statement_cache_capacity(64);
+        // Or each statement is prepared anew for other values than it was given first, which takes longer than what it does.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        db.execute_batch("PRAGMA cache_size = -16384")?;
+        Ok(())
     }
 
     /// The format of a ledger that this version can work with.
@@ -158,12 +172,14 @@ impl Ledger {
             unheard_before: HashSet::new(),
             waiting_tombstones: HashSet::new(),
             new_claims: Vec::new(),
+            gathered: Gathered::default(),
             advanced: BTreeSet::new(),
             contested: HashSet::new(),
             vouched: Vec::new(),
             last: RefCell::default(),
             scratch: Scratch::default(),
             durable: true,
+            ends: false,
             last_marker: marker,
             markers_aside: marker,
             markers_aside_before: marker,
@@ -344,8 +360,10 @@ impl Ledger {
 
     pub fn commit(&mut self) -> Result<()> {
         self.save_counters()?;
+        self.write_gathered_idly()?;
         crate::crash_point!("ledger.committing", "");
         self.db.execute_batch("COMMIT")?;
+        self.gathered.committed();
         crate::crash_point!("ledger.committed", "");
         Ok(())
     }
@@ -362,10 +380,28 @@ impl Ledger {
         self.load_heard()?;
         self.load_contested()?;
         self.new_claims.clear();
+        self.gathered.rolled_back();
         self.advanced.clear();
         self.last.get_mut().forget();
         self.refresh_known();
         self.rebuild_queues()
+    }
+
+    /// The transaction at hand is the last one of this process.
+    pub(super) fn ends(&mut self) {
+        self.ends = true;
+    }
+
+    /// At the end, once: takes what the log holds into the file itself, unless somebody reads there.
+    pub(super) fn empty_log(&mut self) {
+        if !std::mem::take(&mut self.ends) {
+            return;
+        }
+        let emptied =
+            self.db.busy_timeout(READERS_WAIT).and_then(|()| self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        if let Err(error) = emptied.and_then(|()| self.db.busy_timeout(BUSY_WAIT)) {
+            tracing::debug!(%error, "the ledger's log stays as it is");
+        }
     }
 
     /// The file that holds commits until they are taken into the ledger's own.

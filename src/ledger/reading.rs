@@ -76,8 +76,8 @@ impl Ledger {
         let mut query = self.db.prepare_cached("SELECT key, record FROM row WHERE tbl = ?1 LIMIT ?2")?;
         let mut rows = query.query(params![registered.id.0, SAMPLE_ROWS_MAX as i64])?;
         while let Some(r) = rows.next()? {
-            let stored = Key::decode(&r.get::<_, Vec<u8>>(0)?)?;
-            let row = Row::decode(&r.get::<_, Vec<u8>>(1)?, None, registered.columns.len())?;
+            let stored = Key::from_sortable(&r.get::<_, Vec<u8>>(0)?)?;
+            let row = Row::decode(&stored, &r.get::<_, Vec<u8>>(1)?, None, registered.columns.len())?;
             for (at, value) in key.iter().zip(&stored.0) {
                 families[*at] = families[*at].or_else(|| family(value));
             }

@@ -74,7 +74,7 @@ impl Ledger {
     pub fn load(&self, table: TableId, key: &Key) -> Result<(Option<RowId>, Row)> {
         let width = self.width(table)?;
         let mut w = Writer::new();
-        w.key(key);
+        w.sortable(key);
         let mut query = self.db.prepare_cached(
             "SELECT row.id, row.record, held.entries FROM row LEFT JOIN held ON held.row = row.id WHERE row.tbl = ?1 AND row.key = ?2",
         )?;
@@ -85,7 +85,7 @@ impl Ledger {
                 let id = RowId(r.get(0)?);
                 let (record, rest) = (blob(r, 1)?, blob_or_none(r, 2)?);
                 self.last.borrow_mut().put(id, record, rest.unwrap_or_default());
-                Ok((Some(id), self.row_of(table, id, record, rest, width)?))
+                Ok((Some(id), self.row_of(table, id, key, record, rest, width)?))
             }
         }
     }
@@ -110,12 +110,14 @@ impl Ledger {
         }
         let (key, record, rest) = (blob(r, 1)?, blob(r, 2)?, blob_or_none(r, 3)?);
         self.last.borrow_mut().put(id, record, rest.unwrap_or_default());
-        Ok(Some((table, self.key(table, key)?, self.row_of(table, id, record, rest, self.width(table)?)?)))
+        let key = self.key(table, key)?;
+        let row = self.row_of(table, id, &key, record, rest, self.width(table)?)?;
+        Ok(Some((table, key, row)))
     }
 
     /// A row from its bytes, with the entries that a first sweep has left to be understood.
-    pub(super) fn row_of(&self, table: TableId, id: RowId, record: &[u8], rest: Option<&[u8]>, width: usize) -> Result<Row> {
-        let mut row = Row::decode(record, rest, width)?;
+    fn row_of(&self, table: TableId, id: RowId, key: &Key, record: &[u8], rest: Option<&[u8]>, width: usize) -> Result<Row> {
+        let mut row = Row::decode(key, record, rest, width)?;
         for vouched in self.vouched.iter().filter(|vouched| vouched.table == table && id.0 <= vouched.to) {
             if row.life.exists() && row.held(vouched.site).is_none() {
                 row.put_held(Held::quiet(vouched.site, vouched.generation, row.life));
@@ -131,7 +133,7 @@ impl Ledger {
             let by = |vouched: &Vouched| vouched.site == held.site && vouched.table == table && vouched.generation == held.seen;
             id.is_some_and(|id| self.vouched.iter().any(|vouched| by(vouched) && id.0 <= vouched.to))
         };
-        row.encode(&mut record, &mut rest, implied);
+        row.encode(key, &mut record, &mut rest, implied);
         if waits && rest.as_slice().is_empty() {
             encode_rest(&mut rest, [].into_iter(), &[]);
         }
@@ -156,7 +158,7 @@ impl Ledger {
             }
             None => {
                 let mut w = Writer::new();
-                w.key(key);
+                w.sortable(key);
                 let mut insert = self.db.prepare_cached("INSERT INTO row (tbl, key, record) VALUES (?1, ?2, ?3)")?;
                 RowId(insert.insert(params![table.0, w.as_slice(), record])?)
             }
@@ -211,7 +213,8 @@ impl Ledger {
             let id: i64 = r.get(0)?;
             slice.last = Some(id);
             if r.get(1)? {
-                let (key, row) = (self.key(table, blob(r, 2)?)?, self.row_of(table, RowId(id), blob(r, 3)?, blob_or_none(r, 4)?, width)?);
+                let key = self.key(table, blob(r, 2)?)?;
+                let row = self.row_of(table, RowId(id), &key, blob(r, 3)?, blob_or_none(r, 4)?, width)?;
                 slice.rows.push((RowId(id), key, row));
             }
         }
@@ -280,7 +283,7 @@ impl Ledger {
 
     /// A row's key as it is stored. One of another width than the table's would name several rows at a site, or none.
     pub(super) fn key(&self, table: TableId, bytes: &[u8]) -> Result<Key> {
-        let key = Key::decode(bytes)?;
+        let key = Key::from_sortable(bytes)?;
         match self.shared(table) {
             Some(shared) if shared.table.key.len() != key.0.len() => {
                 Err(Error::Damaged("a row's key has another width than the table's".into()))

@@ -42,8 +42,8 @@ impl Ledger {
         let sure = || id.is_none() || self.shared[at].roster.sites.iter().all(|view| self.is_sure(view.id, id));
         if row.is_over(&self.shared[at].roster) && sure() || !row.life.exists() && mutation::without("tombstones") {
             if let Some(id) = id {
-                let claims = self.claims_to_change(table, Some(id), &row)?;
-                self.reclaim(table, id, claims)?;
+                let claims = self.claims_to_change(table, key, Some(id), &row)?;
+                self.reclaim(table, id, claims, fresh.bulk)?;
                 self.drop_row(id)?;
                 self.leave_transactions(id, &row.transactions.clone());
                 self.waiting_tombstones.remove(&id);
@@ -91,9 +91,9 @@ impl Ledger {
         };
         // A tombstone that nobody is owed waits for a write of ours to be heard: it is looked at again after a restart.
         let waits = !row.life.exists() && !open;
-        let claims = self.claims_to_change(table, id, &row)?;
+        let claims = self.claims_to_change(table, key, id, &row)?;
         let id = self.write(table, key, id, &row, waits)?;
-        self.reclaim(table, id, claims)?;
+        self.reclaim(table, id, claims, fresh.bulk)?;
         if waits {
             self.waiting_tombstones.insert(id);
         }

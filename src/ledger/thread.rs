@@ -72,6 +72,15 @@ impl Handle {
         self.ask(false, later, f).await
     }
 
+    /// For the end: what is on its way into the file goes there, and its log is emptied.
+    pub async fn put_away(&self) -> Result<()> {
+        self.call(|ledger| {
+            ledger.ends();
+            ledger.write_gathered()
+        })
+        .await
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         durable: bool,
@@ -112,6 +121,7 @@ fn serve(mut ledger: Ledger, inbox: &mpsc::Receiver<Work>) {
     while waiting.has_come(inbox) {
         let mut committed = Committed { replies: Vec::new(), durable: false };
         let Err(error) = run(&mut ledger, inbox, &mut waiting, &mut committed) else {
+            ledger.empty_log();
             disk.answer(committed);
             continue;
         };

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::open::meta;
 use super::{Error, FORMAT, Result};
-use crate::model::Writer;
+use crate::model::{Key, Writer};
 use crate::resolve::Row;
 
 /// Rows rewritten between two looks at the file.
@@ -15,7 +15,8 @@ pub(super) fn upgrade(db: &Connection, path: &str) -> Result<()> {
     let Some(from) = meta(db, "format")?.filter(|from| (1..FORMAT).contains(from)) else { return Ok(()) };
     tracing::info!(path, from, to = FORMAT, "the ledger is brought to this version's format");
     db.execute_batch("BEGIN IMMEDIATE")?;
-    let done = two(db).and_then(|()| {
+    let steps = || if from < 2 { two(db).and_then(|()| three(db)) } else { three(db) };
+    let done = steps().and_then(|()| {
         db.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
         Ok(db.execute_batch("COMMIT")?)
     });
@@ -39,19 +40,20 @@ fn two(db: &Connection) -> Result<()> {
     let (mut record, mut rest) = (Writer::new(), Writer::new());
     let mut after = i64::MIN;
     loop {
-        let found: Vec<(i64, Vec<u8>, i64)> = {
+        let found: Vec<(i64, Vec<u8>, Vec<u8>, i64)> = {
             let mut query = db.prepare_cached(
-                "SELECT row.id, row.record, json_array_length(shared_table.columns) FROM row JOIN shared_table ON shared_table.id = row.tbl
+                "SELECT row.id, row.key, row.record, json_array_length(shared_table.columns) FROM row JOIN shared_table ON shared_table.id = row.tbl
                  WHERE row.open = 1 AND row.id > ?1 ORDER BY row.id LIMIT ?2",
             )?;
-            let rows = query.query_map(params![after, ROWS as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+            let rows = query.query_map(params![after, ROWS as i64], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)))?;
             rows.collect::<rusqlite::Result<_>>()?
         };
         let Some((last, ..)) = found.last() else { break };
         after = *last;
-        for (id, bytes, width) in found {
+        for (id, key, bytes, width) in found {
+            let key = Key::decode(&key)?;
             let width = usize::try_from(width).map_err(|_| Error::Damaged("a table has no columns".into()))?;
-            Row::decode(&bytes, None, width)?.encode(&mut record, &mut rest, |_| false);
+            Row::decode(&key, &bytes, None, width)?.encode(&key, &mut record, &mut rest, |_| false);
             if rest.as_slice().is_empty() {
                 // A tombstone that waits.
                 crate::resolve::encode_rest(&mut rest, [].into_iter(), &[]);
@@ -62,6 +64,26 @@ fn two(db: &Connection) -> Result<()> {
     }
     db.execute_batch("DROP INDEX row_open; ALTER TABLE row DROP COLUMN open;")?;
     Ok(())
+}
+
+/// From format 2: keys are written so that their bytes sort. Records of earlier forms stay as they are until their rows change.
+fn three(db: &Connection) -> Result<()> {
+    let mut sortable = Writer::new();
+    let mut after = i64::MIN;
+    loop {
+        let found: Vec<(i64, Vec<u8>)> = {
+            let mut query = db.prepare_cached("SELECT id, key FROM row WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+            let rows = query.query_map(params![after, ROWS as i64], |r| Ok((r.get(0)?, r.get(1)?)))?;
+            rows.collect::<rusqlite::Result<_>>()?
+        };
+        let Some((last, _)) = found.last() else { return Ok(()) };
+        after = *last;
+        for (id, key) in found {
+            sortable.clear();
+            sortable.sortable(&Key::decode(&key)?);
+            db.prepare_cached("UPDATE row SET key = ?2 WHERE id = ?1")?.execute(params![id, sortable.as_slice()])?;
+        }
+    }
 }
 
 /// A copy in memory of a ledger of an earlier format, brought to the present one: for reading, while the file stays as it is.

@@ -35,6 +35,11 @@ impl Writer {
         self.0.push(b);
     }
 
+    /// Bytes as they are, whose length something else tells.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
     pub fn u64(&mut self, n: u64) {
         self.0.extend_from_slice(&n.to_le_bytes());
     }
@@ -137,6 +142,11 @@ impl<'a> Reader<'a> {
     /// Everything has been read.
     pub fn end(&self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// The next byte, which is left there.
+    pub fn peek(&self) -> Option<u8> {
+        self.0.first().copied()
     }
 
     pub fn byte(&mut self) -> Result<u8, Malformed> {

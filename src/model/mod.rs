@@ -14,6 +14,7 @@ mod json;
 mod mapping;
 mod marker;
 mod predicate;
+mod stored;
 mod table;
 mod typing;
 mod value;

@@ -3,29 +3,98 @@
 //! Apart from each other because they change apart: that a site has come to hold the row leaves its record as it is.
 
 use super::row::{Held, Register, Row};
-use crate::model::{Dot, Fingerprint, Life, Malformed, Reader, SiteId, Writer};
+use crate::model::{Dot, Fingerprint, Key, Life, Malformed, Reader, SiteId, Value, Writer};
 
-/// Of a record with all that sites hold instead; of one that leaves out what [`Row::encode`] puts beside it.
-const WHOLE: u8 = 1;
-const FORMAT: u8 = 2;
+/// A record's first byte, by which it is read. Records stay as they are until their rows change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// With all that sites hold instead.
+    Whole = 1,
+    /// Without what [`Row::encode`] puts beside it.
+    Apart = 2,
+    /// And with compact values.
+    Compact = 3,
+    /// And all columns are of one change: its stamp stands there once, and not at each.
+    Uniform = 4,
+}
 
-/// Values as they are encoded; None where one is not set.
-type Encoded<'r> = Vec<Option<&'r [u8]>>;
+/// Some values of a record as they are encoded there; None where one is not set.
+pub struct Stored<'r> {
+    form: Form,
+    pub exists: bool,
+    values: Vec<Option<&'r [u8]>>,
+}
+
+impl Stored<'_> {
+    /// Whether the values are these.
+    pub fn are<'v>(&self, now: impl Iterator<Item = Option<&'v Value>>, key: &Key) -> bool {
+        let mut w = Writer::new();
+        self.values.iter().zip(now).all(|(before, now)| match (before, now) {
+            (Some(before), Some(now)) => {
+                w.clear();
+                self.form.write(&mut w, now, key);
+                w.as_slice() == *before
+            }
+            (before, now) => before.is_none() && now.is_none(),
+        })
+    }
+
+    pub fn values(&self, key: &Key) -> Result<Vec<Option<Value>>, Malformed> {
+        let value = |bytes: &&[u8]| self.form.value(&mut Reader::new(bytes), key);
+        self.values.iter().map(|bytes| bytes.as_ref().map(value).transpose()).collect()
+    }
+}
+
+impl Form {
+    fn read(r: &mut Reader<'_>) -> Result<Form, Malformed> {
+        [Form::Whole, Form::Apart, Form::Compact, Form::Uniform].get(usize::from(r.byte()?).wrapping_sub(1)).copied().ok_or(Malformed)
+    }
+
+    /// Of the next column: None where it is not set, or the place of its stamp, counted from 0.
+    fn stamp(self, r: &mut Reader<'_>) -> Result<Option<usize>, Malformed> {
+        match self {
+            Form::Uniform => Ok(Some(0)),
+            _ => Ok(usize::try_from(r.uint()?).map_err(|_| Malformed)?.checked_sub(1)),
+        }
+    }
+
+    fn write(self, w: &mut Writer, value: &Value, key: &Key) {
+        match self {
+            Form::Whole | Form::Apart => w.value(value),
+            Form::Compact | Form::Uniform => w.compact(value, key),
+        }
+    }
+
+    fn value(self, r: &mut Reader<'_>, key: &Key) -> Result<Value, Malformed> {
+        match self {
+            Form::Whole | Form::Apart => r.value(),
+            Form::Compact | Form::Uniform => r.compact(key),
+        }
+    }
+
+    fn skip<'r>(self, r: &mut Reader<'r>) -> Result<&'r [u8], Malformed> {
+        match self {
+            Form::Whole | Form::Apart => r.skip_value(),
+            Form::Compact | Form::Uniform => r.skip_compact(),
+        }
+    }
+}
 
 impl Row {
     /// The record, and what stands beside it while some site holds something else or is owed something: `rest`, which is left empty
     /// where there is nothing of that kind. `implied`: entries that need not be written.
-    pub fn encode(&self, record: &mut Writer, rest: &mut Writer, implied: impl Fn(&Held) -> bool) {
+    pub fn encode(&self, key: &Key, record: &mut Writer, rest: &mut Writer, implied: impl Fn(&Held) -> bool) {
         record.clear();
         rest.clear();
-        record.byte(FORMAT);
-        record.uint(self.life.0.into());
         let mut stamps: Vec<(Dot, i64)> = Vec::new();
         for register in self.registers.iter().flatten() {
             if !stamps.contains(&(register.dot, register.at_us)) {
                 stamps.push((register.dot, register.at_us));
             }
         }
+        let form = if stamps.len() == 1 && self.registers.iter().all(Option::is_some) { Form::Uniform } else { Form::Compact };
+        record.byte(form as u8);
+        record.uint(self.life.0.into());
         record.uint(stamps.len() as u64);
         for (dot, at_us) in &stamps {
             encode_dot(record, *dot);
@@ -36,9 +105,11 @@ impl Row {
             match register {
                 None => record.uint(0),
                 Some(register) => {
-                    let stamp = stamps.iter().position(|s| *s == (register.dot, register.at_us)).unwrap_or_default();
-                    record.uint(stamp as u64 + 1);
-                    record.value(&register.value);
+                    if form != Form::Uniform {
+                        let stamp = stamps.iter().position(|s| *s == (register.dot, register.at_us)).unwrap_or_default();
+                        record.uint(stamp as u64 + 1);
+                    }
+                    record.compact(&register.value, key);
                 }
             }
         }
@@ -61,9 +132,9 @@ impl Row {
     }
 
     /// Reads a record with what stands beside it; `width`: the table's columns now. Columns added to the share since are unset.
-    pub fn decode(record: &[u8], rest: Option<&[u8]>, width: usize) -> Result<Row, Malformed> {
+    pub fn decode(key: &Key, record: &[u8], rest: Option<&[u8]>, width: usize) -> Result<Row, Malformed> {
         let mut r = Reader::new(record);
-        let format = r.byte()?;
+        let form = Form::read(&mut r)?;
         let life = Life(r.u32()?);
         let count = r.count()?;
         let stamps = (0..count).map(|_| Ok((decode_dot(&mut r)?, r.int()?))).collect::<Result<Vec<_>, Malformed>>()?;
@@ -73,19 +144,18 @@ impl Row {
         }
         let mut registers = Vec::with_capacity(width);
         for _ in 0..stored {
-            registers.push(match usize::try_from(r.uint()?).map_err(|_| Malformed)? {
-                0 => None,
-                n => {
-                    let (dot, at_us) = *stamps.get(n - 1).ok_or(Malformed)?;
-                    Some(Register { value: r.value()?, dot, at_us })
+            registers.push(match form.stamp(&mut r)? {
+                None => None,
+                Some(stamp) => {
+                    let (dot, at_us) = *stamps.get(stamp).ok_or(Malformed)?;
+                    Some(Register { value: form.value(&mut r, key)?, dot, at_us })
                 }
             });
         }
         registers.resize(width, None);
-        let (mut held, mut transactions) = match format {
-            WHOLE => decode_held(&mut r, width)?,
-            FORMAT => (decode_quiet(&mut r, life)?, Vec::new()),
-            _ => return Err(Malformed),
+        let (mut held, mut transactions) = match form {
+            Form::Whole => decode_held(&mut r, width)?,
+            _ => (decode_quiet(&mut r, life)?, Vec::new()),
         };
         r.end()?;
         if let Some(rest) = rest {
@@ -100,32 +170,32 @@ impl Row {
         Ok(Row { life, registers, held, transactions })
     }
 
-    /// Of a record: whether the row exists, and the values of some columns as they are encoded; None where one is not set.
-    pub fn values_in<'r>(record: &'r [u8], columns: &[usize]) -> Result<(bool, Encoded<'r>), Malformed> {
+    /// Of a record: whether the row exists, and the values of some columns.
+    pub fn values_in<'r>(record: &'r [u8], columns: &[usize]) -> Result<Stored<'r>, Malformed> {
         let mut r = Reader::new(record);
         let mut values = vec![None; columns.len()];
-        let life = skip_stamps(&mut r)?;
+        let (form, life) = skip_stamps(&mut r)?;
         for at in 0..r.count()? {
-            if r.uint()? == 0 {
+            if form.stamp(&mut r)?.is_none() {
                 continue;
             }
-            let value = r.skip_value()?;
+            let value = form.skip(&mut r)?;
             columns.iter().zip(&mut values).filter(|(column, _)| **column == at).for_each(|(_, found)| *found = Some(value));
         }
-        Ok((life.exists(), values))
+        Ok(Stored { form, exists: life.exists(), values })
     }
 
     /// Of a record: whether the row exists, and by which scan it was last seen at `site` while nothing else was to be said of that. None:
     /// the record alone does not tell.
     pub fn seen_in(record: &[u8], site: SiteId) -> Result<Option<(bool, u32)>, Malformed> {
-        if record.first() != Some(&FORMAT) {
+        let mut r = Reader::new(record);
+        let (form, life) = skip_stamps(&mut r)?;
+        if form == Form::Whole {
             return Ok(None);
         }
-        let mut r = Reader::new(record);
-        let life = skip_stamps(&mut r)?;
         for _ in 0..r.count()? {
-            if r.uint()? > 0 {
-                r.skip_value()?;
+            if form.stamp(&mut r)?.is_some() {
+                form.skip(&mut r)?;
             }
         }
         let quiet = decode_quiet(&mut r, life)?;
@@ -133,15 +203,14 @@ impl Row {
     }
 }
 
-/// Goes past a record's format and stamps; gives its life.
-fn skip_stamps(r: &mut Reader<'_>) -> Result<Life, Malformed> {
-    r.byte()?;
-    let life = Life(r.u32()?);
+/// Goes past what stands before a record's columns; gives its form and its life.
+fn skip_stamps(r: &mut Reader<'_>) -> Result<(Form, Life), Malformed> {
+    let (form, life) = (Form::read(r)?, Life(r.u32()?));
     for _ in 0..r.count()? {
         decode_dot(r)?;
         r.int()?;
     }
-    Ok(life)
+    Ok((form, life))
 }
 
 fn decode_quiet(r: &mut Reader<'_>, life: Life) -> Result<Vec<Held>, Malformed> {

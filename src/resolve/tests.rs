@@ -415,15 +415,20 @@ fn a_default_that_our_insert_left_is_not_kept_against_the_hubs_value() {
     assert_eq!((bench.merged(), owed(&bench)), (Some([2, 7]), vec![1]), "nor when another column is changed there");
 }
 
+/// One of its parts is a value of some row too.
+fn key() -> Key {
+    Key(vec![Value::Int(5)])
+}
+
 /// The record and what stands beside it.
 fn encoded(row: &Row) -> (Vec<u8>, Vec<u8>) {
     let (mut record, mut rest) = (Writer::new(), Writer::new());
-    row.encode(&mut record, &mut rest, |_| false);
+    row.encode(&key(), &mut record, &mut rest, |_| false);
     (record.into_bytes(), rest.into_bytes())
 }
 
 fn decoded((record, rest): &(Vec<u8>, Vec<u8>), width: usize) -> Row {
-    Row::decode(record, Some(rest.as_slice()).filter(|rest| !rest.is_empty()), width).unwrap()
+    Row::decode(&key(), record, Some(rest.as_slice()).filter(|rest| !rest.is_empty()), width).unwrap()
 }
 
 #[test]
@@ -435,15 +440,39 @@ fn a_record_is_read_as_it_was_written() {
     let bytes = encoded(&bench.row);
     assert_eq!(decoded(&bytes, 2), bench.row);
     assert_eq!(decoded(&bytes, 3).registers[2], None);
-    let (exists, values) = Row::values_in(&bytes.0, &[1, 7]).unwrap();
-    let mut value = Writer::new();
-    value.value(&bench.row.registers[1].as_ref().unwrap().value);
-    assert_eq!((exists, values), (true, vec![Some(value.as_slice()), None]));
+    let stored = Row::values_in(&bytes.0, &[0, 1, 7]).unwrap();
+    let values: Vec<Option<Value>> =
+        [0, 1, 7].map(|column| bench.row.registers.get(column)?.as_ref().map(|register| register.value.clone())).into();
+    assert_eq!((stored.exists, stored.values(&key()).unwrap()), (true, values.clone()));
+    assert!(stored.are(values.iter().map(Option::as_ref), &key()));
+    assert!(!stored.are([values[0].as_ref(), Some(&Value::Int(77)), None].into_iter(), &key()));
     bench.sees(HUB, None);
     let bytes = encoded(&bench.row);
     assert_eq!(decoded(&bytes, 2), bench.row);
     assert!(!Row::exists_in(&bytes.0));
-    assert!(!Row::values_in(&bytes.0, &[0]).unwrap().0);
+    assert!(!Row::values_in(&bytes.0, &[0]).unwrap().exists);
+}
+
+/// As formats 1 and 2 of the ledger had them: value by value, each with its stamp, and in the first with what sites hold instead.
+#[test]
+fn records_of_earlier_formats_are_read() {
+    let register = |value, counter| Some(Register { value, dot: Dot { site: SiteId(1), counter }, at_us: 2 });
+    let registers = vec![register(Value::Int(5), 9), register(Value::Text("ash".into()), 9), None, register(Value::Int(7), 4)];
+    let row = Row { life: Life(1), registers, held: vec![Held::quiet(SiteId(2), 3, Life(1))], transactions: Vec::new() };
+    let stamps = [1, 2, 1, 9, 4, 1, 4, 4];
+    let columns = [4, 1, 1, 10, 1, 5, 3, b'a', b's', b'h', 0, 2, 1, 14];
+    let bytes = |format: u8, held: &[u8]| [&[format], stamps.as_slice(), &columns, held].concat();
+    let read = |record: &[u8]| {
+        let stored = Row::values_in(record, &[1, 2]).unwrap();
+        assert_eq!(stored.values(&key()).unwrap(), [Some(Value::Text("ash".into())), None]);
+        assert!(stored.are([row.registers[1].as_ref().map(|register| &register.value), None].into_iter(), &key()));
+        Row::decode(&key(), record, None, 4).unwrap()
+    };
+    assert_eq!(read(&bytes(2, &[1, 2, 3])), row);
+    assert_eq!(Row::seen_in(&bytes(2, &[1, 2, 3]), SiteId(2)).unwrap(), Some((true, 3)));
+    assert_eq!(read(&bytes(1, &[1, 2, 3, 1, 0, 0, 0, 0])), row);
+    assert_eq!(Row::seen_in(&bytes(1, &[1, 2, 3, 1, 0, 0, 0, 0]), SiteId(2)).unwrap(), None);
+    assert!(encoded(&row).0.len() < bytes(2, &[1, 2, 3]).len());
 }
 
 #[test]
@@ -469,7 +498,7 @@ fn that_a_scan_came_by_is_told_by_the_record_alone() {
     assert_eq!(Row::seen_in(&bytes.0, SiteId(A)).unwrap(), Some((true, 3)));
     assert_eq!(Row::seen_in(&bytes.0, SiteId(B)).unwrap(), Some((true, 0)));
     let (mut record, mut rest) = (Writer::new(), Writer::new());
-    bench.row.encode(&mut record, &mut rest, |held| held.seen == 3);
+    bench.row.encode(&key(), &mut record, &mut rest, |held| held.seen == 3);
     assert_eq!(Row::seen_in(record.as_slice(), SiteId(A)).unwrap(), Some((true, 0)));
 }
 
@@ -480,7 +509,8 @@ fn no_bytes_make_the_reading_of_a_record_panic() {
     bench.row.put_held(Held::quiet(SiteId(B), 3, bench.row.life));
     let (record, rest) = encoded(&bench.row);
     let look = |record: &[u8], rest: &[u8]| {
-        let _ = (Row::decode(record, Some(rest), 2), Row::values_in(record, &[0, 1]), Row::seen_in(record, SiteId(B)));
+        let values = Row::values_in(record, &[0, 1]).and_then(|stored| stored.values(&key()));
+        let _ = (Row::decode(&key(), record, Some(rest), 2), values, Row::seen_in(record, SiteId(B)));
     };
     for at in 0..record.len().max(rest.len()) {
         look(&record[..at.min(record.len())], &rest[..at.min(rest.len())]);

@@ -6,6 +6,7 @@ mod convert;
 mod json;
 mod predicate;
 mod samples;
+mod stored;
 mod table;
 
 /// xorshift64*, seeded: enough for tests.
