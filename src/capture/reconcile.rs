@@ -112,7 +112,8 @@ impl Scanner {
         for keys in keys.chunks(MEND_ROWS) {
             let wanted = keys.to_vec();
             if let Some(opened) = self.open(move |ledger, _| chunk::open_rows(ledger, id, wanted).map(Some)).await? {
-                self.between_watermarks(&opened, reader.rows(table, keys)).await?;
+                self.between(&opened, reader.rows(table, keys)).await?;
+                self.mark_high(&opened).await?;
                 let _ = opened.closed.await;
             }
         }
@@ -165,27 +166,36 @@ impl Scanner {
         Ok(self.follower.ledger.call_later(f).await?)
     }
 
-    /// Reads a table, each chunk while the log comes to the end of the one before.
+    /// Reads a table, each chunk while the ledger takes in the one before.
     async fn chunks(&self, reader: &mut dyn ChunkReader, table: &Arc<SiteTable>) -> Result<(), Failure> {
         let (site, id) = (self.follower.site, table.table.id);
-        let mut after = None;
+        let open = |from| self.open(move |ledger, watch| chunk::open(ledger, watch, site, id, from, now_us()));
+        let mut next: Option<Opened> = None;
         let mut before: Option<oneshot::Receiver<()>> = None;
         loop {
-            let (begun, from) = (Instant::now(), after.take());
-            let Some(opened) = self.open(move |ledger, watch| chunk::open(ledger, watch, site, id, from, now_us())).await? else {
+            let begun = Instant::now();
+            let Some(opened) = (match next.take() {
+                Some(opened) => Some(opened),
+                None => open(None).await?,
+            }) else {
                 return Ok(());
             };
             let from = opened.after.clone();
-            let (rows, last) = self.between_watermarks(&opened, reader.chunk(table, from.as_ref(), self.rows_max, self.bytes_max)).await?;
+            let (rows, last) = self.between(&opened, reader.chunk(table, from.as_ref(), self.rows_max, self.bytes_max)).await?;
+            // The ledger opens the next one before it has this one to take in.
+            let following = async { if last.is_some() { open(last.clone()).await } else { Ok(None) } };
+            let ((), following) = tokio::try_join!(self.mark_high(&opened), following)?;
             let went_on = match before.take() {
                 Some(before) => before.await.is_ok(),
                 None => true,
             };
             self.progressed.notify_waiters();
-            match last {
-                Some(last) if went_on => (after, before) = (Some(last), Some(opened.closed)),
+            next = following;
+            if last.is_some() && went_on {
+                before = Some(opened.closed);
+            } else {
                 // At the end of the table, or given up: how far it was read, the ledger says.
-                _ => drop(opened.closed.await),
+                let _ = opened.closed.await;
             }
             crate::crash_point!("chunk.closed", self.site.name());
             self.throttle(rows, begun).await;
@@ -209,8 +219,8 @@ impl Scanner {
         Ok(opened.await?)
     }
 
-    /// Reads a chunk's rows between its watermarks. Gives how many there were, and the key of the last.
-    async fn between_watermarks(
+    /// Reads a chunk's rows behind its low watermark. Gives how many there were, and the key of the last.
+    async fn between(
         &self,
         opened: &Opened,
         reading: impl Future<Output = crate::sites::Result<Vec<(Key, Image)>>>,
@@ -222,9 +232,13 @@ impl Scanner {
         let (count, last) = (rows.len(), rows.last().map(|(key, _)| key.clone()));
         lock(&self.follower.watch).fill_chunk(opened.high, rows, count == 0);
         crate::crash_point!("chunk.read", self.site.name());
+        Ok((count, last))
+    }
+
+    async fn mark_high(&self, opened: &Opened) -> Result<(), Failure> {
         self.control.lock().await.mark(opened.high, &opened.payload).await?;
         crate::crash_point!("chunk.high", self.site.name());
-        Ok((count, last))
+        Ok(())
     }
 
     async fn throttle(&self, rows: usize, begun: Instant) {

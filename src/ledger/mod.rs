@@ -3,6 +3,7 @@
 //! Everything that one captured batch changes is one transaction here. Beside the file the ledger keeps what can be told
 //! from it again after a restart: the queues of owed rows, and what is under way to the sites.
 
+mod checkpoint;
 mod claims;
 mod error;
 mod forget;

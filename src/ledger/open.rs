@@ -387,6 +387,13 @@ impl Ledger {
         self.rebuild_queues()
     }
 
+    /// From now on, another thread takes the log into the file.
+    pub(super) fn checkpoint_apart(&mut self) {
+        if let Some(path) = &self.path {
+            super::checkpoint::apart(&mut self.db, path);
+        }
+    }
+
     /// The transaction at hand is the last one of this process.
     pub(super) fn ends(&mut self) {
         self.ends = true;

@@ -106,7 +106,7 @@ impl Handle {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
+pub(super) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().name(name.into()).spawn(run).expect("the system has a thread to give");
 }
 
@@ -117,6 +117,7 @@ fn serve(mut ledger: Ledger, inbox: &mpsc::Receiver<Work>) {
         tracing::error!(%error, "the ledger can't be written");
         std::thread::sleep(Duration::from_secs(1));
     }
+    ledger.checkpoint_apart();
     let mut waiting = Waiting::default();
     while waiting.has_come(inbox) {
         let mut committed = Committed { replies: Vec::new(), durable: false };
