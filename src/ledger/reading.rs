@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Error, Ledger, Result, Shared};
+use super::{Error, Ledger, Result, RowId, Shared};
 use crate::config::{self, TableRule};
-use crate::model::{Column, Family, Key, MarkerId, SiteId, Table, TableId, Value};
+use crate::model::{Column, Family, Key, MarkerId, SiteId, Stretch, Sum, Table, TableId, Value, Writer};
 use crate::resolve::{Known, Roster, Row, SiteView, TablePolicy};
 
 /// Rows that are looked at to tell a column's family.
@@ -55,6 +55,52 @@ impl Ledger {
         let found = read();
         self.db.execute_batch("COMMIT")?;
         found
+    }
+
+    /// The checksum of the next rows in the order of their keys, about `rows` of them, for each of several choices of columns, and where
+    /// they end. None: it can't be told, as some value is not known or has no form in a checksum. For a table whose key is a whole number.
+    pub fn sum(&self, table: TableId, choices: &[Vec<usize>], after: Option<i64>, rows: usize) -> Result<(Stretch, Option<Vec<Sum>>)> {
+        let width = self.width(table)?;
+        let mut query = self.db.prepare_cached("SELECT key, record FROM row WHERE tbl = ?1 AND key > ?2 ORDER BY key")?;
+        let mut found = query.query(params![table.0, bound(after)])?;
+        let (mut sums, mut text, mut upto, mut known) = (vec![Sum::default(); choices.len()], String::new(), None, true);
+        let mut count = 0;
+        while let Some(r) = found.next()? {
+            if count >= rows && upto.is_some() {
+                return Ok((Stretch { after, upto }, known.then_some(sums)));
+            }
+            let (key, record) = (self.key(table, super::records::blob(r, 0)?)?, super::records::blob(r, 1)?);
+            count += 1;
+            match key.0[..] {
+                [Value::Int(n)] => upto = Some(n),
+                _ => known = false,
+            }
+            if !Row::exists_in(record) {
+                continue;
+            }
+            let row = Row::decode(&key, record, None, width)?;
+            for (columns, sum) in choices.iter().zip(&mut sums) {
+                let values = || columns.iter().filter_map(|column| row.registers[*column].as_ref().map(|register| &register.value));
+                known &= values().count() == columns.len() && sum.add(values(), &mut text);
+            }
+        }
+        Ok((Stretch { after, upto: None }, known.then_some(sums)))
+    }
+
+    /// Tells the numbers of rows of a stretch that exist.
+    pub fn existing_in(&self, table: TableId, stretch: &Stretch, mut tell: impl FnMut(RowId)) -> Result<()> {
+        let mut query = self.db.prepare_cached("SELECT id, key, substr(record, 1, 8) FROM row WHERE tbl = ?1 AND key > ?2 ORDER BY key")?;
+        let mut rows = query.query(params![table.0, bound(stretch.after)])?;
+        while let Some(r) = rows.next()? {
+            let key = self.key(table, super::records::blob(r, 1)?)?;
+            if matches!((&key.0[..], stretch.upto), ([Value::Int(n)], Some(upto)) if *n > upto) {
+                break;
+            }
+            if Row::exists_in(super::records::blob(r, 2)?) {
+                tell(RowId(r.get(0)?));
+            }
+        }
+        Ok(())
     }
 
     fn registered(&self) -> Result<Vec<Registered>> {
@@ -143,6 +189,16 @@ impl Ledger {
         };
         Ok(())
     }
+}
+
+/// The stored keys above it are those of greater numbers.
+fn bound(after: Option<i64>) -> Vec<u8> {
+    let mut w = Writer::new();
+    if let Some(after) = after {
+        w.sortable(&Key(vec![Value::Int(after)]));
+        w.byte(u8::MAX);
+    }
+    w.into_bytes()
 }
 
 const REBUILT: &str = "rebuilt";

@@ -300,7 +300,7 @@ impl Ledger {
     }
 }
 
-fn blob<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<&'r [u8]> {
+pub(super) fn blob<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<&'r [u8]> {
     row.get_ref(column)?.as_blob().map_err(|e| Error::Damaged(e.to_string()))
 }
 

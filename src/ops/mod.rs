@@ -28,6 +28,7 @@ pub mod samples;
 pub mod schema;
 pub mod status;
 pub mod status_text;
+pub mod sums;
 pub mod text;
 pub mod verify;
 pub mod verify_text;

@@ -1,4 +1,7 @@
-//! Every site's rows compared with the ledger, by their canonical values; nothing is changed.
+//! Every site's rows compared with the ledger; nothing is changed.
+//!
+//! Where databases can make checksums as the ledger does, only stretches of rows whose checksums differ are read, and compared by their
+//! canonical values; elsewhere all rows are.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -6,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::sums::{Summed, Sums};
 use super::{FORMAT, keys};
 use crate::capture::follow::now_us;
 use crate::capture::lock;
 use crate::config::SiteConfig;
 use crate::ledger::{self, Ledger, RowId, Shared};
-use crate::model::{Cell, Column, Image, Key, SiteId, SiteTable, fingerprint};
+use crate::model::{Cell, Column, Image, Key, SiteId, SiteTable, TableId, Value, fingerprint};
 use crate::resolve::{Known, Row};
 use crate::sites::binding::{self, Plan};
 use crate::sites::{self, ChunkReader, Site, TableDescription};
@@ -91,6 +95,16 @@ pub struct Pace {
     pub rows_per_second_max: Option<u32>,
 }
 
+impl Pace {
+    /// Until so many rows are due.
+    async fn wait(&self, rows: u64, begun: Instant) {
+        if let Some(max) = self.rows_per_second_max {
+            let due = Duration::from_secs_f64(rows as f64 / f64::from(max.max(1)));
+            tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
+        }
+    }
+}
+
 /// One table at one site, as it is being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passing {
@@ -155,22 +169,42 @@ impl Difference {
     }
 }
 
-/// Reads one site's shared tables.
+/// The sums of each table that some of these sites can make a checksum of. `ledger`: for nothing else.
+pub fn sums(plan: &Plan, ledger: Ledger, sites: &[(&Subject, Vec<TableDescription>)]) -> HashMap<TableId, Sums> {
+    let mut choices: Vec<(TableId, Vec<Vec<usize>>)> = Vec::new();
+    for shared in ledger.tables().iter().filter(|shared| shared.filter.is_none()) {
+        let columns = |(subject, described): &(&Subject, Vec<TableDescription>)| bound(plan, shared, subject, described)?.summed();
+        choices.push((shared.table.id, sites.iter().filter_map(columns).collect()));
+    }
+    let ledger = Arc::new(Mutex::new(ledger));
+    let some = choices.into_iter().filter(|(_, choices)| !choices.is_empty());
+    some.map(|(table, choices)| (table, Sums::new(ledger.clone(), table, choices))).collect()
+}
+
+/// Reads one site's shared tables, or has checksums made of them.
 pub async fn site(
     plan: &Plan,
     ledger: &Ledger,
     subject: &Subject,
+    descriptions: &[TableDescription],
+    sums: &HashMap<TableId, Sums>,
     pace: Pace,
     progress: &Progress,
 ) -> Result<Vec<TableVerification>, Failure> {
-    let descriptions = subject.site.describe().await?;
     let mut reader = subject.site.chunk_reader().await?;
     let mut passes = Vec::new();
     for shared in ledger.tables() {
-        let Some(table) = bound(plan, shared, subject, &descriptions) else { continue };
+        let Some(table) = bound(plan, shared, subject, descriptions) else { continue };
         let mut pass = Pass { ledger, shared, subject, table, suspects: Vec::new(), found: TableVerification::default() };
         (pass.found.site, pass.found.table) = (subject.config.name.clone(), shared.table.name.clone());
-        let read = pass.run(reader.as_mut(), pace, progress).await;
+        let summed = pass.table.summed().and_then(|columns| {
+            let sums = sums.get(&shared.table.id)?;
+            Some((sums, sums.choice(&columns)?, columns))
+        });
+        let read = match summed {
+            Some((sums, choice, columns)) => pass.sum(reader.as_mut(), (sums, choice, &columns), pace, progress).await,
+            None => pass.run(reader.as_mut(), pace, progress).await,
+        };
         progress.done(&pass.found.site, &pass.found.table);
         read?;
         passes.push(pass);
@@ -225,17 +259,73 @@ impl Pass<'_> {
             let Some((last, _)) = rows.last() else { break };
             after = Some(last.clone());
             read += rows.len() as u64;
-            let (site, table) = (self.found.site.clone(), self.found.table.clone());
-            let seconds = begun.elapsed().as_secs();
-            progress.note(Passing { site, table, rows: read, rows_estimated: rows_estimated.max(read), seconds });
-            if let Some(max) = pace.rows_per_second_max {
-                let due = Duration::from_secs_f64(read as f64 / f64::from(max.max(1)));
-                tokio::time::sleep(due.saturating_sub(begun.elapsed())).await;
-            }
+            self.note_progress(progress, (read, rows_estimated), begun);
+            pace.wait(read, begun).await;
             let ledger = self.ledger;
             ledger.at_once(|| rows.into_iter().try_for_each(|(key, image)| self.meet(key, &image, &mut seen)))?;
         }
         self.missing(&seen)
+    }
+
+    /// As [`Pass::run`], by checksums of the columns of that choice; rows are read only where they differ.
+    async fn sum(
+        &mut self,
+        reader: &mut dyn ChunkReader,
+        (sums, choice, columns): (&Sums, usize, &[usize]),
+        pace: Pace,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let (mut read, mut number) = (0, 0);
+        let (begun, rows_estimated) = (Instant::now(), reader.estimate(&self.table).await?);
+        while let Some(summed) = sums.get(number).await? {
+            number += 1;
+            let at_the_site = match summed.of(choice) {
+                Some(ours) => reader.sum(&self.table, columns, &summed.stretch).await?.filter(|theirs| *theirs == ours),
+                None => None,
+            };
+            read += match at_the_site {
+                Some(sum) => sum.rows,
+                None => self.read_stretch(reader, &summed, pace).await?,
+            };
+            self.found.rows += at_the_site.map_or(0, |sum| sum.rows);
+            self.note_progress(progress, (read, rows_estimated), begun);
+            pace.wait(read, begun).await;
+        }
+        Ok(())
+    }
+
+    /// Compares the rows of a stretch one by one. Gives how many were read.
+    async fn read_stretch(&mut self, reader: &mut dyn ChunkReader, summed: &Summed, pace: Pace) -> Result<u64, Failure> {
+        let stretch = &summed.stretch;
+        let key = |number: i64| Key(vec![Value::Int(number)]);
+        let is_beyond = |key: &Key| match (&key.0[..], stretch.upto) {
+            ([Value::Int(n)], Some(upto)) => *n > upto,
+            (_, upto) => upto.is_some(),
+        };
+        let mut seen: HashSet<RowId> = HashSet::new();
+        let (mut after, mut read, mut more) = (stretch.after.map(key), 0, true);
+        while more {
+            let mut rows = reader.chunk(&self.table, after.as_ref(), pace.rows_max, pace.bytes_max).await?;
+            more = rows.last().is_some_and(|(last, _)| !is_beyond(last));
+            rows.retain(|(key, _)| !is_beyond(key));
+            after = rows.last().map(|(key, _)| key.clone());
+            read += rows.len() as u64;
+            let ledger = self.ledger;
+            ledger.at_once(|| rows.into_iter().try_for_each(|(key, image)| self.meet(key, &image, &mut seen)))?;
+        }
+        let mut unseen = Vec::new();
+        self.ledger.existing_in(self.shared.table.id, stretch, |id| {
+            if !seen.contains(&id) && unseen.len() < SUSPECTS_MAX {
+                unseen.push(id);
+            }
+        })?;
+        self.suspect(unseen)?;
+        Ok(read)
+    }
+
+    fn note_progress(&self, progress: &Progress, (rows, estimated): (u64, u64), begun: Instant) {
+        let (site, table) = (self.found.site.clone(), self.found.table.clone());
+        progress.note(Passing { site, table, rows, rows_estimated: estimated.max(rows), seconds: begun.elapsed().as_secs() });
     }
 
     /// A row that the site has shown.
@@ -262,6 +352,10 @@ impl Pass<'_> {
         })? {
             after = last;
         }
+        self.suspect(unseen)
+    }
+
+    fn suspect(&mut self, unseen: Vec<RowId>) -> Result<(), Failure> {
         for id in unseen {
             if self.suspects.len() < SUSPECTS_MAX
                 && let Some((_, key, _)) = self.ledger.load_id(id)?

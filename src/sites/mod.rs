@@ -23,7 +23,8 @@ pub use error::{Cause, Disposition, Error, Result};
 pub use numbering::{Given, Numbering};
 
 use crate::model::{
-    Class, ForeignKey, Image, Key, LogItem, MarkerId, MarkerKind, Position, SiteColumn, SiteId, SiteTable, UniqueKey, Value, WriteKind,
+    Class, ForeignKey, Image, Key, LogItem, MarkerId, MarkerKind, Position, SiteColumn, SiteId, SiteTable, Stretch, Sum, UniqueKey, Value,
+    WriteKind,
 };
 
 /// Name of our table at each site: one row for each of our transactions that has not been heard back yet.
@@ -275,6 +276,12 @@ pub trait ChunkReader: Send {
 
     /// The rows with these keys, as they are now, in any order.
     async fn rows(&mut self, table: &Arc<SiteTable>, keys: &[Key]) -> Result<Vec<(Key, Image)>>;
+
+    /// The checksum of a stretch of the table's rows, of these columns (as [`SiteTable::summed`] has them), made by the database. None:
+    /// it can't.
+    async fn sum(&mut self, _table: &Arc<SiteTable>, _columns: &[usize], _stretch: &Stretch) -> Result<Option<Sum>> {
+        Ok(None)
+    }
 
     /// The server's estimate of how many rows the table has, for progress.
     async fn estimate(&mut self, table: &Arc<SiteTable>) -> Result<u64>;

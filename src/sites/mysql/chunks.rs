@@ -10,7 +10,7 @@ use mysql_async::{Row, Value as Wire};
 use super::connect::{Session, literal, number, quoted, text};
 use super::steps::{fitted_key, full_name};
 use super::values::{cell, from_wire, to_wire};
-use crate::model::{Cell, ColumnType, Image, Key, SiteTable, TableId, Unnamed};
+use crate::model::{Cell, Charset, ColumnType, Image, Key, SiteColumn, SiteTable, Stretch, Sum, TableId, Unnamed};
 use crate::sites::{Cause, Error, Result, TableDescription, TextRow};
 
 /// Keys asked for by one statement.
@@ -120,6 +120,23 @@ impl crate::sites::ChunkReader for ChunkReader {
         Ok(rows)
     }
 
+    async fn sum(&mut self, table: &Arc<SiteTable>, columns: &[usize], stretch: &Stretch) -> Result<Option<Sum>> {
+        let Some(key) = key_columns(table).pop() else { return Ok(None) };
+        let texts = columns.iter().filter_map(|at| table.columns[*at].as_ref()).map(sum_text).collect::<Vec<_>>().join(", ");
+        let print = format!("CAST(CONV(LEFT(SHA2(CONCAT({texts}), 256), 16), 16, 10) AS UNSIGNED)");
+        let mut sql = format!("SELECT COUNT(*), BIT_XOR({print}) FROM {}", full_name(table));
+        let bounds = [stretch.after.map(|after| (">", after)), stretch.upto.map(|upto| ("<=", upto))];
+        let mut params = Vec::new();
+        for (relation, bound) in bounds.into_iter().flatten() {
+            sql.push_str(&format!(" {} {key} {relation} ?", if params.is_empty() { "WHERE" } else { "AND" }));
+            params.push(Wire::Int(bound));
+        }
+        let server = self.session.server.clone();
+        let failed = |error| server.failed("make a checksum of rows", error).table(&table.name);
+        let found: Option<(u64, u64)> = self.session.conn.exec_first(sql, params).await.map_err(failed)?;
+        Ok(found.map(|(rows, print)| Sum { rows, print }))
+    }
+
     async fn estimate(&mut self, table: &Arc<SiteTable>) -> Result<u64> {
         let sql = format!(
             "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
@@ -164,6 +181,20 @@ fn key_columns(table: &SiteTable) -> Vec<String> {
             _ => quoted(&column.name),
         })
         .collect()
+}
+
+/// A value's text in a checksum, as bytes: collations have no part in it.
+fn sum_text(column: &SiteColumn) -> String {
+    let name = quoted(&column.name);
+    let text = match column.ty {
+        ColumnType::Int { .. } => format!("CONCAT({name}, ',')"),
+        ColumnType::Bytes { .. } => format!("CONCAT(2 * LENGTH({name}), ':', LOWER(HEX({name})))"),
+        ColumnType::Char { charset: Charset::Latin1, .. } | ColumnType::Text { charset: Charset::Latin1, .. } => {
+            format!("CONCAT(LENGTH(CONVERT({name} USING utf8mb4)), ':', CAST(CONVERT({name} USING utf8mb4) AS BINARY))")
+        }
+        _ => format!("CONCAT(LENGTH({name}), ':', CAST({name} AS BINARY))"),
+    };
+    format!("COALESCE({text}, 'N')")
 }
 
 fn select(table: &SiteTable) -> String {

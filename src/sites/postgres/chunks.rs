@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Statement};
 
 use super::connect::{Connector, ident, qualified};
 use super::errors::from_driver;
 use super::values::{self, Param, Raw, encode};
-use crate::model::{Cell, ColumnType, Image, Key, SiteColumn, SiteTable, Unnamed, Value};
+use crate::model::{Cell, ColumnType, Image, Key, SiteColumn, SiteTable, Stretch, Sum, Unnamed, Value};
 use crate::sites::{Cause, ChunkReader, Error, Result, TableDescription, TextRow};
 
 const ENDING_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -182,6 +183,17 @@ fn column_list(table: &SiteTable) -> String {
     table.columns.iter().flatten().map(one).collect::<Vec<_>>().join(", ")
 }
 
+/// A value's text in a checksum.
+fn sum_text(column: &SiteColumn) -> String {
+    let name = ident(&column.name);
+    let text = match column.ty {
+        ColumnType::Int { .. } => format!("{name}::text || ','"),
+        ColumnType::Bytes { .. } => format!("2 * octet_length({name}) || ':' || encode({name}, 'hex')"),
+        _ => format!("octet_length({name}::text) || ':' || {name}::text"),
+    };
+    format!("coalesce({text}, 'N')")
+}
+
 fn key_columns<'a>(site: &str, table: &'a SiteTable) -> Result<Vec<&'a SiteColumn>> {
     let columns: Option<Vec<_>> = table.table.key.iter().map(|number| table.columns[*number].as_ref()).collect();
     columns.ok_or_else(|| no_key(site, table))
@@ -244,6 +256,24 @@ impl ChunkReader for Chunks {
             found.extend(self.fetch(table, &statement, &params, usize::MAX, usize::MAX).await?.rows);
         }
         Ok(found)
+    }
+
+    async fn sum(&mut self, table: &Arc<SiteTable>, columns: &[usize], stretch: &Stretch) -> Result<Option<Sum>> {
+        let Some(key) = key_columns(&self.site, table)?.pop().map(|column| ident(&column.name)) else { return Ok(None) };
+        let texts = columns.iter().filter_map(|at| table.columns[*at].as_ref()).map(sum_text).collect::<Vec<_>>().join(" || ");
+        let bounds = [stretch.after.map(|after| (">", after)), stretch.upto.map(|upto| ("<=", upto))];
+        let bounds: Vec<(&str, i64)> = bounds.into_iter().flatten().collect();
+        let mut sql = format!(
+            "SELECT count(*), coalesce(bit_xor(('x' || encode(substr(sha256(convert_to({texts}, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint), 0) FROM {}",
+            qualified(&table.schema, &table.name)
+        );
+        for (at, (relation, _)) in bounds.iter().enumerate() {
+            sql.push_str(&format!(" {} {key} {relation} ${}::bigint", if at == 0 { "WHERE" } else { "AND" }, at + 1));
+        }
+        let statement = self.prepare(table, sql).await?;
+        let params: Vec<&(dyn ToSql + Sync)> = bounds.iter().map(|(_, bound)| bound as &(dyn ToSql + Sync)).collect();
+        let row = self.client.query_one(&statement, &params).await.map_err(|error| self.driver(table, error))?;
+        Ok(Some(Sum { rows: row.get::<_, i64>(0).cast_unsigned(), print: row.get::<_, i64>(1).cast_unsigned() }))
     }
 
     async fn estimate(&mut self, table: &Arc<SiteTable>) -> Result<u64> {
