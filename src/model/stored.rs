@@ -167,9 +167,9 @@ impl<'a> Reader<'a> {
                 Some(Value::float(f64::from_bits(bits))).filter(|value| *value == Value::Float(bits)).ok_or(Malformed)?
             }
             DECIMAL => Value::Decimal(Decimal::parse(&self.ended_text()?).ok_or(Malformed)?),
-            TEXT => Value::Text(self.ended_text()?.into()),
-            BYTES => Value::Bytes(self.ended()?.into()),
-            JSON => Value::Json(self.ended_text()?.into()),
+            TEXT => Value::Text(self.ended_text()?),
+            BYTES => Value::Bytes(self.ended()?),
+            JSON => Value::Json(self.ended_text()?),
             DATE => Value::Date(self.sortable_date()?),
             TIME => Value::Time(self.sortable_int()?),
             DATE_TIME => Value::DateTime(DateTime { date: self.sortable_date()?, us: self.sortable_int()? }),
