@@ -4,6 +4,8 @@
 mod mysql_site;
 #[path = "support/servers.rs"]
 mod servers;
+#[path = "support/sums.rs"]
+mod sums;
 
 use std::sync::Arc;
 
@@ -676,6 +678,26 @@ async fn chunks_go_through_a_table_in_key_order() {
         rows.sort_by_key(|(key, _)| whole.iter().position(|(k, _)| k == key));
         assert_eq!(rows, whole[..3]);
         reader.estimate(&t).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checksum_is_of_the_values_that_are_read() {
+    for kind in KINDS {
+        let place = Place::new(Server::shared(kind), 1).await;
+        place.sql(
+            "CREATE TABLE sums (id BIGINT UNSIGNED PRIMARY KEY, small TINYINT, name VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+                latin VARCHAR(60) CHARACTER SET latin1, narrow CHAR(10) CHARACTER SET ascii, folded VARCHAR(20) CHARACTER SET utf8mb4,
+                old TEXT CHARACTER SET utf8, body LONGBLOB, fixed BINARY(4)) ENGINE=InnoDB;
+             INSERT INTO sums VALUES (1, -3, 'żółw 🐢', 'Grüße €', 'ab', 'Joe', 'žluť', x'00ff', 'ab'), (3, 0, '', '', '', '', '', '', ''),
+                (12, 127, 'a,b:N', 'N', '1:a', ' x ', '0', 'ab', x'01020304'), (18446744073709551615, 1, 'last', 'é', 'z', 'z', 'z', 'z', 'z');
+             INSERT INTO sums (id) VALUES (2)",
+        );
+        sums::agree(&*place.site, &place.table(1, "sums").await).await;
+        place.sql("CREATE TABLE other (id INT PRIMARY KEY, price DECIMAL(8,2)) ENGINE=InnoDB; CREATE TABLE pair (a INT, b INT, PRIMARY KEY (a, b)) ENGINE=InnoDB");
+        for name in ["other", "pair"] {
+            assert_eq!(place.table(1, name).await.summed(), None, "{name}");
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "support/servers.rs"]
 mod servers;
+#[path = "support/sums.rs"]
+mod sums;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -666,6 +668,21 @@ async fn tables_are_described_as_they_are(kind: Kind) {
     assert_eq!(f.scalar("SELECT uid || ',' || created FROM users WHERE name = 'bob'"), "42,9");
 }
 
+async fn a_checksum_is_of_the_values_that_are_read(kind: Kind) {
+    let schema = "CREATE EXTENSION IF NOT EXISTS citext;
+        CREATE TABLE sums (id bigint PRIMARY KEY, small smallint, name varchar(60), narrow char(10), folded citext, body text, raw bytea);
+        INSERT INTO sums VALUES (-5, -3, 'żółw 🐢', 'ab', 'Joe', 'Grüße €', '\\x00ff'), (3, 0, '', '', '', '', ''),
+            (12, 127, 'a,b:N', '1:a', ' x ', '0', 'ab');
+        INSERT INTO sums (id) VALUES (2);
+        CREATE TABLE other (id int PRIMARY KEY, price numeric(8,2)); CREATE TABLE pair (a int, b int, PRIMARY KEY (a, b));
+        CREATE TABLE flags (id int PRIMARY KEY, flag bool)";
+    let f = fixture(kind, "sums", schema).await;
+    sums::agree(&*f.site, &f.table("sums")).await;
+    for name in ["other", "pair", "flags"] {
+        assert_eq!(f.table(name).summed(), None, "{name}");
+    }
+}
+
 async fn chunks_go_through_a_table_in_key_order(kind: Kind) {
     let schema = "CREATE TABLE pairs (a int, b text, body text, PRIMARY KEY (a, b));
         INSERT INTO pairs SELECT n / 10, 'k' || n % 10, repeat('x', 1000) FROM generate_series(0, 999) n";
@@ -896,6 +913,7 @@ on_each_server!(
     a_second_writer_is_told_who_holds_the_lane,
     the_log_and_the_tables_give_the_same_values,
     tables_are_described_as_they_are,
+    a_checksum_is_of_the_values_that_are_read,
     chunks_go_through_a_table_in_key_order,
     what_check_asks_for_is_enough,
     every_way_in_works,

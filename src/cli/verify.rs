@@ -18,7 +18,7 @@ const REPAIR_ROWS_MAX: usize = 1000;
 /// Compare every row of every site with the ledger
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  rosterd verify --site nj\n  rosterd verify --repair\n\nNothing is locked; a row that differs is looked at again before it is reported. `verify_every` has the daemon do it by itself.\nExit code: 0 no row differs, 1 some do."
+    after_help = "Examples:\n  rosterd verify --site nj\n  rosterd verify --repair\n\nDatabases make checksums where they can; rows are read only where these differ. Nothing is locked; a row that differs is looked at again before it is reported. `verify_every` has the daemon do it by itself.\nExit code: 0 no row differs, 1 some do."
 )]
 pub struct Verify {
     /// This site only
@@ -27,7 +27,7 @@ pub struct Verify {
     /// Have the running daemon put back what the ledger has, where rows differ
     #[arg(long)]
     repair: bool,
-    /// Rows read from each site in a second, at most; 0: as fast as it goes [default: verify_rows_per_second_max]
+    /// Rows compared at each site in a second, at most; 0: as fast as it goes [default: verify_rows_per_second_max]
     #[arg(long, value_name = "N")]
     rows_per_second: Option<u32>,
     /// As JSON

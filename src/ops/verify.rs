@@ -49,7 +49,7 @@ pub struct Verification {
 pub struct TableVerification {
     pub site: String,
     pub table: String,
-    /// Shared rows read at the site.
+    /// Shared rows at the site, compared by checksums or one by one.
     pub rows: u64,
     /// Rows that are not what the ledger says, and are not on their way.
     pub different: u64,
