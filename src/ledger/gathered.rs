@@ -123,7 +123,6 @@ impl Ledger {
     }
 
     fn gathered_all(&mut self) -> Result<()> {
-        crate::crash_point!("ledger.claims-written", "");
         for table in std::mem::take(&mut self.gathered.behind) {
             self.write_claimed(table)?;
         }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::assembly::{Assembly, Declared, DeclaredColumn};
 use super::connect::{APPLICATION, Connector, own_name, qualified};
@@ -24,6 +25,8 @@ const STATUS_WAIT_MAX: Duration = Duration::from_secs(30);
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 /// How often it is looked whether the tables that are published are still those that were.
 const TABLES_EVERY: Duration = Duration::from_secs(5);
+/// Looks in a row that the server may refuse for an error of its own.
+const REFUSED_MAX: u32 = 5;
 /// Reads of up to a quarter of a megabyte each, or one larger row, wait between the connection and the reader.
 const READS_AHEAD_MAX: usize = 8;
 /// A connection of ours that has just ended may still hold the slot.
@@ -86,6 +89,7 @@ async fn watch_tables(
     const SQL: &str = "SELECT relid FROM pg_get_publication_tables($1)";
     let mut ticks = interval(TABLES_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut refused = 0;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -93,11 +97,17 @@ async fn watch_tables(
         }
         let published: Vec<u32> = match client.query(SQL, &[&publication]).await {
             Ok(rows) => rows.iter().map(|row| row.get(0)).collect(),
+            // A table has been dropped while the server looked its name up.
+            Err(error) if error.code() == Some(&SqlState::INTERNAL_ERROR) && refused < REFUSED_MAX => {
+                refused += 1;
+                continue;
+            }
             Err(error) => {
                 let _ = gone.send(Err(lost_in_stream(from_driver(&site, "looking at the publication", error)))).await;
                 return;
             }
         };
+        refused = 0;
         let there = |oid: &Option<u32>| oid.is_some_and(|oid| published.contains(&oid));
         for (table, _) in tables.iter().filter(|(_, oid)| !there(oid)) {
             let _ = gone.send(Ok(*table)).await;
