@@ -39,7 +39,7 @@ use crate::ops::samples::Samples;
 use crate::ops::verify::{Progress, Verification};
 use crate::resolve::{Known, Roster, SiteView};
 use crate::sites::binding::{Plan, PlannedTable};
-use crate::sites::{self, Finding, Level, Site};
+use crate::sites::{self, Cause, Finding, Level, Site};
 
 pub use readers::Readers;
 pub use session::Failure as SessionFailure;
@@ -276,7 +276,7 @@ impl Daemon {
             let stopped = failure.is_final();
             let state = if stopped { State::Stopped } else { State::Retrying };
             member.health.failed(state, failure.cause(), &failure, now_us());
-            let delay = if stopped { Duration::from_secs(60) } else { delays.next().unwrap_or(Duration::from_secs(30)) };
+            let delay = if stopped { Duration::from_secs(60) } else { delay(failure.cause(), delays.next()) };
             let retry_ms = delay.as_millis() as u64;
             tracing::warn!(site = member.config.name, cause = failure.cause(), error = %failure, retry_ms, "the site's session ended");
             tokio::select! {
@@ -376,6 +376,15 @@ pub fn is_free(state_dir: &Path) -> bool {
     std::fs::File::open(state_dir.join("lock")).map_or(true, |lock| lock.try_lock().is_ok())
 }
 
+/// Of a site that gave the session this cause to end; `drawn`: what has been drawn for it. Looking for a server that is away costs nobody
+/// anything, and one that is back should not wait to be noticed.
+fn delay(cause: &str, drawn: Option<Duration>) -> Duration {
+    const MAX: Duration = Duration::from_secs(60);
+    const AWAY_MAX: Duration = Duration::from_secs(5);
+    let is_away = [Cause::Unreachable, Cause::Disconnected].iter().any(|away| away.name() == cause);
+    drawn.unwrap_or(MAX).min(if is_away { AWAY_MAX } else { MAX })
+}
+
 /// The ledger as its file has it now, for reading: of a stopped daemon, or beside a running one.
 pub fn stored_ledger(config: &Config) -> ledger::Result<Ledger> {
     let mut ledger = Ledger::open_read_only(&config.daemon.state_dir.join(LEDGER_FILE))?;
@@ -394,4 +403,17 @@ pub fn lock_state_dir(path: &Path) -> Result<std::fs::File, Failure> {
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(lock).map_err(failed)?;
     file.try_lock().map_err(|_| ledger::Error::InUse { path: path.join(LEDGER_FILE).display().to_string() })?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_back_is_noticed_soon() {
+        let drawn = Duration::from_secs(47);
+        assert_eq!(delay(Cause::Unreachable.name(), Some(drawn)), Duration::from_secs(5));
+        assert_eq!(delay(Cause::Disconnected.name(), Some(Duration::from_millis(300))), Duration::from_millis(300));
+        assert_eq!(delay(Cause::Credentials.name(), Some(drawn)), drawn, "a server may lock an account with many failed logins");
+    }
 }
