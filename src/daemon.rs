@@ -39,7 +39,7 @@ use crate::ops::samples::Samples;
 use crate::ops::verify::{Progress, Verification};
 use crate::resolve::{Known, Roster, SiteView};
 use crate::sites::binding::{Plan, PlannedTable};
-use crate::sites::{self, Cause, Finding, Level, Site};
+use crate::sites::{self, Finding, Level, Site};
 
 pub use readers::Readers;
 pub use session::Failure as SessionFailure;
@@ -49,6 +49,8 @@ pub const LEDGER_FILE: &str = "ledger.sqlite";
 
 /// How long sessions may take to finish the batches in hand when the daemon stops.
 const STOP_MAX: Duration = Duration::from_secs(4);
+/// And the ledger then, to put its log into its file.
+const PUT_AWAY_MAX: Duration = Duration::from_secs(5);
 
 /// Why the daemon can't run.
 #[derive(Debug, thiserror::Error)]
@@ -215,7 +217,8 @@ impl Daemon {
             tasks.spawn(listen::serve(self.clone(), listen));
         }
         while tasks.join_next().await.is_some() {}
-        if let Err(error) = self.ledger.put_away().await {
+        // A disk that takes nothing any more does not keep the daemon.
+        if let Ok(Err(error)) = tokio::time::timeout(PUT_AWAY_MAX, self.ledger.put_away()).await {
             tracing::warn!(%error, "the ledger was not put away; it goes on from what it has");
         }
         if let Some(admin) = admin {
@@ -276,7 +279,7 @@ impl Daemon {
             let stopped = failure.is_final();
             let state = if stopped { State::Stopped } else { State::Retrying };
             member.health.failed(state, failure.cause(), &failure, now_us());
-            let delay = if stopped { Duration::from_secs(60) } else { delay(failure.cause(), delays.next()) };
+            let delay = if stopped { Duration::from_secs(60) } else { delay(failure.is_away(), delays.next()) };
             let retry_ms = delay.as_millis() as u64;
             tracing::warn!(site = member.config.name, cause = failure.cause(), error = %failure, retry_ms, "the site's session ended");
             tokio::select! {
@@ -376,13 +379,12 @@ pub fn is_free(state_dir: &Path) -> bool {
     std::fs::File::open(state_dir.join("lock")).map_or(true, |lock| lock.try_lock().is_ok())
 }
 
-/// Of a site that gave the session this cause to end; `drawn`: what has been drawn for it. Looking for a server that is away costs nobody
+/// Until a session that has ended is begun anew; `drawn`: what has been drawn for it. Looking for a server that is away costs nobody
 /// anything, and one that is back should not wait to be noticed.
-fn delay(cause: &str, drawn: Option<Duration>) -> Duration {
-    const MAX: Duration = Duration::from_secs(60);
+fn delay(is_away: bool, drawn: Option<Duration>) -> Duration {
     const AWAY_MAX: Duration = Duration::from_secs(5);
-    let is_away = [Cause::Unreachable, Cause::Disconnected].iter().any(|away| away.name() == cause);
-    drawn.unwrap_or(MAX).min(if is_away { AWAY_MAX } else { MAX })
+    let drawn = drawn.unwrap_or(Duration::from_secs(30));
+    if is_away { drawn.min(AWAY_MAX) } else { drawn }
 }
 
 /// The ledger as its file has it now, for reading: of a stopped daemon, or beside a running one.
@@ -408,12 +410,17 @@ pub fn lock_state_dir(path: &Path) -> Result<std::fs::File, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sites::Cause;
+
+    fn after(cause: Cause, drawn: Duration) -> Duration {
+        delay(SessionFailure::Site(sites::Error::new(cause, "nj", "it ended")).is_away(), Some(drawn))
+    }
 
     #[test]
     fn a_server_that_is_back_is_noticed_soon() {
         let drawn = Duration::from_secs(47);
-        assert_eq!(delay(Cause::Unreachable.name(), Some(drawn)), Duration::from_secs(5));
-        assert_eq!(delay(Cause::Disconnected.name(), Some(Duration::from_millis(300))), Duration::from_millis(300));
-        assert_eq!(delay(Cause::Credentials.name(), Some(drawn)), drawn, "a server may lock an account with many failed logins");
+        assert_eq!(after(Cause::Unreachable, drawn), Duration::from_secs(5));
+        assert_eq!(after(Cause::Disconnected, Duration::from_millis(300)), Duration::from_millis(300));
+        assert_eq!(after(Cause::Credentials, drawn), drawn, "a server may lock an account with many failed logins");
     }
 }

@@ -170,16 +170,10 @@ impl Scanner {
     async fn chunks(&self, reader: &mut dyn ChunkReader, table: &Arc<SiteTable>) -> Result<(), Failure> {
         let (site, id) = (self.follower.site, table.table.id);
         let open = |from| self.open(move |ledger, watch| chunk::open(ledger, watch, site, id, from, now_us()));
-        let mut next: Option<Opened> = None;
+        let mut next = open(None).await?;
         let mut before: Option<oneshot::Receiver<()>> = None;
-        loop {
+        while let Some(opened) = next {
             let begun = Instant::now();
-            let Some(opened) = (match next.take() {
-                Some(opened) => Some(opened),
-                None => open(None).await?,
-            }) else {
-                return Ok(());
-            };
             let from = opened.after.clone();
             let (rows, last) = self.between(&opened, reader.chunk(table, from.as_ref(), self.rows_max, self.bytes_max)).await?;
             // The ledger opens the next one before it has this one to take in.
@@ -190,7 +184,6 @@ impl Scanner {
                 None => true,
             };
             self.progressed.notify_waiters();
-            next = following;
             if last.is_some() && went_on {
                 before = Some(opened.closed);
             } else {
@@ -199,7 +192,12 @@ impl Scanner {
             }
             crate::crash_point!("chunk.closed", self.site.name());
             self.throttle(rows, begun).await;
+            next = match following {
+                None => open(None).await?,
+                following => following,
+            };
         }
+        Ok(())
     }
 
     /// Has capture collect for a chunk, if there is one to be opened.

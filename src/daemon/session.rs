@@ -22,7 +22,7 @@ use crate::config::{AfterApply, AfterApplyPiece, SiteConfig};
 use crate::ledger::{self, Ledger, Mode};
 use crate::model::{MarkerId, Position, SiteId, SiteTable, Table, TableId};
 use crate::sites::binding;
-use crate::sites::{Disposition, Error, Lane, LogMember, MarkerRow, TableDescription, Writer};
+use crate::sites::{Cause, Disposition, Error, Lane, LogMember, MarkerRow, TableDescription, Writer};
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,11 @@ impl Failure {
             Failure::Ledger(_) => "ledger",
             Failure::Other { .. } => "other",
         }
+    }
+
+    /// Nobody answers at the site.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Failure::Site(error) if matches!(error.cause, Cause::Unreachable | Cause::Disconnected))
     }
 
     /// Nothing changes until somebody does something.

@@ -406,7 +406,7 @@ impl Ledger {
         }
         let emptied =
             self.db.busy_timeout(READERS_WAIT).and_then(|()| self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-        if let Err(error) = emptied.and_then(|()| self.db.busy_timeout(BUSY_WAIT)) {
+        if let Err(error) = emptied {
             tracing::debug!(%error, "the ledger's log stays as it is");
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
+use super::records::blob;
 use super::{Error, Ledger, Result, RowId, Shared};
 use crate::config::{self, TableRule};
 use crate::model::{Column, Family, Key, MarkerId, SiteId, Stretch, Sum, Table, TableId, Value, Writer};
@@ -69,7 +70,7 @@ impl Ledger {
             if count >= rows && upto.is_some() {
                 return Ok((Stretch { after, upto }, known.then_some(sums)));
             }
-            let (key, record) = (self.key(table, super::records::blob(r, 0)?)?, super::records::blob(r, 1)?);
+            let (key, record) = (self.key(table, blob(r, 0)?)?, blob(r, 1)?);
             count += 1;
             match key.0[..] {
                 [Value::Int(n)] => upto = Some(n),
@@ -92,11 +93,11 @@ impl Ledger {
         let mut query = self.db.prepare_cached("SELECT id, key, substr(record, 1, 8) FROM row WHERE tbl = ?1 AND key > ?2 ORDER BY key")?;
         let mut rows = query.query(params![table.0, bound(stretch.after)])?;
         while let Some(r) = rows.next()? {
-            let key = self.key(table, super::records::blob(r, 1)?)?;
+            let key = self.key(table, blob(r, 1)?)?;
             if matches!((&key.0[..], stretch.upto), ([Value::Int(n)], Some(upto)) if *n > upto) {
                 break;
             }
-            if Row::exists_in(super::records::blob(r, 2)?) {
+            if Row::exists_in(blob(r, 2)?) {
                 tell(RowId(r.get(0)?));
             }
         }
