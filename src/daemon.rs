@@ -51,6 +51,8 @@ pub const LEDGER_FILE: &str = "ledger.sqlite";
 const STOP_MAX: Duration = Duration::from_secs(4);
 /// And the ledger then, to put its log into its file.
 const PUT_AWAY_MAX: Duration = Duration::from_secs(5);
+/// And to be closed, when another daemon begins in the same process.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// Why the daemon can't run.
 #[derive(Debug, thiserror::Error)]
@@ -144,8 +146,6 @@ pub struct Daemon {
     verifying: Mutex<Option<Arc<Progress>>>,
     /// The last hour, by site.
     samples: Mutex<Samples>,
-    /// Held until the daemon ends: one daemon works on a state directory.
-    _lock: std::fs::File,
 }
 
 /// The engine's connector for a configured site: the one place where engines are told apart.
@@ -160,7 +160,7 @@ pub fn connect(id: SiteId, config: &SiteConfig, daemon: &crate::config::Daemon) 
 impl Daemon {
     /// Opens the ledger, waits for the hub, and settles which tables are shared. Nothing is replicated yet: see [`Daemon::run`].
     pub async fn start(config: Config) -> Result<Arc<Daemon>, Failure> {
-        let lock = lock_state_dir(&config.daemon.state_dir)?;
+        let lock = free_state_dir(&config.daemon.state_dir).await?;
         let mut ledger = Ledger::open(&config.daemon.state_dir.join(LEDGER_FILE))?;
         let names: Vec<&str> = config.sites.iter().map(|site| site.name.as_str()).collect();
         let ids = ledger.register_sites(&names)?;
@@ -177,7 +177,8 @@ impl Daemon {
         let tables = bind_ledger(&mut ledger, &members, plan)?;
         let reloads = mpsc::channel(1);
         Ok(Arc::new(Daemon {
-            ledger: Handle::start(ledger),
+            // One daemon works on a state directory, until its ledger is closed.
+            ledger: Handle::start(ledger, Some(lock)),
             members,
             plan: Mutex::new(tables),
             started_us: now_us(),
@@ -192,7 +193,6 @@ impl Daemon {
             verified: Mutex::default(),
             verifying: Mutex::default(),
             samples: Mutex::default(),
-            _lock: lock,
             config,
         }))
     }
@@ -200,8 +200,9 @@ impl Daemon {
     /// Replicates until [`Daemon::stop`].
     pub async fn run(self: &Arc<Daemon>) {
         let mut tasks = tokio::task::JoinSet::new();
+        let (end_admin, admin_ends) = oneshot::channel::<()>();
         let admin = match admin::listen(&self.config.daemon.state_dir) {
-            Ok(listener) => Some(tokio::spawn(admin::serve(listener, self.clone()))),
+            Ok(listener) => Some(tokio::spawn(admin::serve(listener, self.clone(), async { _ = admin_ends.await }))),
             Err(error) => {
                 tracing::error!(%error, "the admin socket can't be made: `rosterd status` tells from the ledger only");
                 None
@@ -217,13 +218,14 @@ impl Daemon {
             tasks.spawn(listen::serve(self.clone(), listen));
         }
         while tasks.join_next().await.is_some() {}
+        if let Some(admin) = admin {
+            let _ = std::fs::remove_file(self.config.daemon.state_dir.join(admin::SOCKET_FILE));
+            drop(end_admin);
+            let _ = admin.await;
+        }
         // A disk that takes nothing any more does not keep the daemon.
         if let Ok(Err(error)) = tokio::time::timeout(PUT_AWAY_MAX, self.ledger.put_away()).await {
             tracing::warn!(%error, "the ledger was not put away; it goes on from what it has");
-        }
-        if let Some(admin) = admin {
-            admin.abort();
-            let _ = std::fs::remove_file(self.config.daemon.state_dir.join(admin::SOCKET_FILE));
         }
     }
 
@@ -392,6 +394,19 @@ pub fn stored_ledger(config: &Config) -> ledger::Result<Ledger> {
     let mut ledger = Ledger::open_read_only(&config.daemon.state_dir.join(LEDGER_FILE))?;
     ledger.bind_registered(&config.tables)?;
     Ok(ledger)
+}
+
+/// As [`lock_state_dir`], when the one before, in this process, is closing its ledger still.
+async fn free_state_dir(path: &Path) -> Result<std::fs::File, Failure> {
+    let until = tokio::time::Instant::now() + CLOSE_MAX;
+    loop {
+        match lock_state_dir(path) {
+            Err(Failure::Ledger(ledger::Error::InUse { .. })) if tokio::time::Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// Makes the state directory where it is missing, and takes it for as long as the file is kept.

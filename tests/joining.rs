@@ -7,6 +7,7 @@ mod roster;
 #[path = "support/servers.rs"]
 mod servers;
 
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 
 use load::Load;
@@ -87,6 +88,8 @@ fn a_daemon_goes_on_when_its_next_configuration_is_wrong() {
     let mut daemon = roster.spawn();
     roster.sql(0, "INSERT INTO person VALUES (1, 'ann', 5)");
     roster.wait_value(1, "SELECT count(*) FROM person", "1");
+    // Somebody who stays connected does not keep the daemon from beginning anew.
+    let _caller = UnixStream::connect(roster.state_dir().join("admin.sock")).expect("the daemon takes callers");
     let file = roster.configure();
     let right = std::fs::read_to_string(&file).expect("it is there");
     let (start, end) = right.split_once("127.0.0.1:").expect("the hub's address");
@@ -95,7 +98,10 @@ fn a_daemon_goes_on_when_its_next_configuration_is_wrong() {
         (right.replace("[[table]]", "[[tabel]]"), "tabel"),
         (nowhere, "the hub does not answer"),
         // Which only the ledger knows.
-        (right.replace("name = \"person\"", "name = \"person\"\nkey = [\"name\"]"), "the one before goes on"),
+        (
+            right.replace("name = \"person\"", "name = \"person\"\nkey = [\"name\"]"),
+            "the one before goes on: the ledger belongs to another configuration",
+        ),
     ];
     for (seen, (wrong, says)) in (10..).zip(wrongs) {
         std::fs::write(&file, wrong).expect("it can be written");

@@ -49,15 +49,21 @@ impl Ledger {
     /// Opens or makes the ledger file, readable by its owner only.
     pub fn open(path: &Path) -> Result<Ledger> {
         let failed = |cause: String, advice| Error::Open { path: path.display().to_string(), cause, advice };
-        let file = std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
-        let file = file.map_err(|e| failed(e.to_string(), "check state_dir and its owner"))?;
-        let mode = file.metadata().map_err(|e| failed(e.to_string(), "check state_dir and its owner"))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let private = std::fs::Permissions::from_mode(0o600);
-            file.set_permissions(private).map_err(|e| failed(e.to_string(), "it must be readable by the daemon's user only: chmod 600"))?;
+        let owner = |cause: &dyn std::fmt::Display| failed(cause.to_string(), "check state_dir and its owner");
+        // One that is there is opened by SQLite alone: to close a file lets go of all locks that the process has on it.
+        match std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(owner(&error)),
+            _ => {}
         }
-        drop(file);
-        let db = Connection::open(path).map_err(|e| failed(e.to_string(), "check state_dir and its owner"))?;
+        let mode = std::fs::metadata(path).map_err(|e| owner(&e))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let private = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+            private.map_err(|e| failed(e.to_string(), "it must be readable by the daemon's user only: chmod 600"))?;
+        }
+        let db = Connection::open(path).map_err(|e| owner(&e))?;
+        if db.is_readonly("main").map_err(|e| owner(&e))? {
+            return Err(owner(&"it can't be written"));
+        }
         Ledger::prepare(db, Some(path))
     }
 
@@ -394,16 +400,8 @@ impl Ledger {
         }
     }
 
-    /// The transaction at hand is the last one of this process.
-    pub(super) fn ends(&mut self) {
-        self.ends = true;
-    }
-
-    /// At the end, once: takes what the log holds into the file itself, unless somebody reads there.
+    /// At the end: takes what the log holds into the file itself, unless somebody reads there.
     pub(super) fn empty_log(&mut self) {
-        if !std::mem::take(&mut self.ends) {
-            return;
-        }
         let emptied =
             self.db.busy_timeout(READERS_WAIT).and_then(|()| self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
         if let Err(error) = emptied {

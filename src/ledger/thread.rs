@@ -31,7 +31,7 @@ const GROUP_TIME_MAX: Duration = Duration::from_millis(5);
 /// Works preferred to one of a copy, at most.
 const PREFERRED_MAX: usize = 4;
 
-/// Gives work to the ledger's thread. Clones share it; the thread ends when the last is gone.
+/// Gives work to the ledger's thread. Clones share it; the thread ends when the last is gone, or after [`Handle::put_away`].
 #[derive(Clone)]
 pub struct Handle {
     work: mpsc::Sender<Work>,
@@ -39,10 +39,14 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub fn start(ledger: Ledger) -> Handle {
+    /// `lock`: kept until the ledger is closed, and nobody can write to it any more.
+    pub fn start(ledger: Ledger, lock: Option<File>) -> Handle {
         let (work, inbox) = mpsc::channel();
         let path = ledger.path.clone();
-        spawn("ledger", move || serve(ledger, &inbox));
+        spawn("ledger", move || {
+            serve(ledger, &inbox);
+            drop(lock);
+        });
         Handle { work, path }
     }
 
@@ -72,10 +76,10 @@ impl Handle {
         self.ask(false, later, f).await
     }
 
-    /// For the end: what is on its way into the file goes there, and its log is emptied.
+    /// The end: what is on its way into the file goes there, its log is emptied, and it is closed. Other work gets [`Error::Ended`].
     pub async fn put_away(&self) -> Result<()> {
         self.call(|ledger| {
-            ledger.ends();
+            ledger.ends = true;
             ledger.write_gathered()
         })
         .await
@@ -122,10 +126,14 @@ fn serve(mut ledger: Ledger, inbox: &mpsc::Receiver<Work>) {
     while waiting.has_come(inbox) {
         let mut committed = Committed { replies: Vec::new(), durable: false };
         let Err(error) = run(&mut ledger, inbox, &mut waiting, &mut committed) else {
-            ledger.empty_log();
+            if ledger.ends {
+                ledger.empty_log();
+                return disk.answer(committed);
+            }
             disk.answer(committed);
             continue;
         };
+        ledger.ends = false;
         tracing::warn!(%error, "the ledger did not take a batch; it is read again");
         while let Err(error) = ledger.rollback() {
             tracing::error!(%error, "the ledger can't be read");

@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Name of the socket in the state directory.
 pub const SOCKET_FILE: &str = "admin.sock";
@@ -17,6 +19,8 @@ pub const SOCKET_FILE: &str = "admin.sock";
 const REQUEST_BYTES_MAX: u64 = 1 << 20;
 /// How long a daemon that is alive may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// For answers under way when the daemon ends.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(1);
 /// Pause after an error of the socket itself, which may be one of a full table of files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -124,12 +128,19 @@ pub fn listen(state_dir: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Answers requests for as long as it is polled.
-pub async fn serve(listener: UnixListener, operator: Arc<dyn Operator>) {
+/// Answers requests until `end` resolves. Then answers under way get a moment, and callers that only stay are left.
+pub async fn serve(listener: UnixListener, operator: Arc<dyn Operator>, end: impl Future<Output = ()>) {
+    let (ending, mut callers) = (watch::Sender::new(false), JoinSet::new());
+    tokio::pin!(end);
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            () = &mut end => break,
+            Some(_) = callers.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, operator.clone()));
+                callers.spawn(converse(stream, operator.clone(), ending.subscribe()));
             }
             Err(error) => {
                 tracing::warn!(%error, "the admin socket can't take a caller");
@@ -137,14 +148,22 @@ pub async fn serve(listener: UnixListener, operator: Arc<dyn Operator>) {
             }
         }
     }
+    drop(listener);
+    ending.send_replace(true);
+    let _ = tokio::time::timeout(LAST_ANSWERS_MAX, callers.join_all()).await;
 }
 
-async fn converse(stream: UnixStream, operator: Arc<dyn Operator>) {
+async fn converse(stream: UnixStream, operator: Arc<dyn Operator>, mut ending: watch::Receiver<bool>) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
         let mut line = String::new();
-        match (&mut read).take(REQUEST_BYTES_MAX).read_line(&mut line).await {
+        let mut limited = (&mut read).take(REQUEST_BYTES_MAX);
+        let asked = tokio::select! {
+            asked = limited.read_line(&mut line) => asked,
+            _ = ending.wait_for(|ending| *ending) => return,
+        };
+        match asked {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }

@@ -365,6 +365,8 @@ impl Roster {
         if let Some(running) = &self.running {
             text += &running.situation();
         }
+        // Of a daemon that is a process of its own.
+        text += &std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         text += &roster_state::summary(&self.state_dir());
         text
     }

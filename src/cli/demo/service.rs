@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use rosterd::capture::health::State;
 use rosterd::config::Config;
-use rosterd::daemon::{Daemon, Failure};
-use rosterd::ledger;
+use rosterd::daemon::Daemon;
 
 use super::Trouble;
 
@@ -22,15 +21,7 @@ impl Service {
     /// Starts it and waits until it follows every site's log.
     pub async fn start(config: &Config) -> Result<Service, Trouble> {
         let until = Instant::now() + START;
-        let daemon = loop {
-            match Daemon::start(config.clone()).await {
-                // The one before is still closing its files.
-                Err(Failure::Ledger(ledger::Error::InUse { .. })) if Instant::now() < until => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                started => break started.map_err(|error| Trouble(format!("the daemon did not start: {error}")))?,
-            }
-        };
+        let daemon = Daemon::start(config.clone()).await.map_err(|error| Trouble(format!("the daemon did not start: {error}")))?;
         let running = tokio::spawn({
             let daemon = daemon.clone();
             async move { daemon.run().await }
