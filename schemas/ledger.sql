@@ -1,4 +1,4 @@
--- The ledger's format 3. One writer; readers (status of a stopped daemon) open it read-only.
+-- The ledger's format 4. One writer; readers (status of a stopped daemon) open it read-only.
 
 -- format, ledger id, order and marker numbers given out so far, sites that an operator has paused
 CREATE TABLE meta (

@@ -50,7 +50,7 @@ pub const LEDGER_FILE: &str = "ledger.sqlite";
 /// How long sessions may take to finish the batches in hand when the daemon stops.
 const STOP_MAX: Duration = Duration::from_secs(4);
 /// And the ledger then, to put its log into its file.
-const PUT_AWAY_MAX: Duration = Duration::from_secs(5);
+const PUT_AWAY_MAX: Duration = Duration::from_secs(2);
 /// And to be closed, when another daemon begins in the same process.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 
@@ -384,7 +384,7 @@ pub fn is_free(state_dir: &Path) -> bool {
 /// Until a session that has ended is begun anew; `drawn`: what has been drawn for it. Looking for a server that is away costs nobody
 /// anything, and one that is back should not wait to be noticed.
 fn delay(is_away: bool, drawn: Option<Duration>) -> Duration {
-    const AWAY_MAX: Duration = Duration::from_secs(5);
+    const AWAY_MAX: Duration = Duration::from_secs(2);
     let drawn = drawn.unwrap_or(Duration::from_secs(30));
     if is_away { drawn.min(AWAY_MAX) } else { drawn }
 }
@@ -434,7 +434,7 @@ mod tests {
     #[test]
     fn a_server_that_is_back_is_noticed_soon() {
         let drawn = Duration::from_secs(47);
-        assert_eq!(after(Cause::Unreachable, drawn), Duration::from_secs(5));
+        assert_eq!(after(Cause::Unreachable, drawn), Duration::from_secs(2));
         assert_eq!(after(Cause::Disconnected, Duration::from_millis(300)), Duration::from_millis(300));
         assert_eq!(after(Cause::Credentials, drawn), drawn, "a server may lock an account with many failed logins");
     }

@@ -76,7 +76,7 @@ pub(super) struct RawDaemon {
     /// Takes: rows, 1 to 1000000.
     /// Default: 1000.
     pub chunk_rows_max: Option<Spanned<i64>>,
-    /// Until connecting counts as failed; it is tried again, ever more slowly, up to every 5 s.
+    /// Until connecting counts as failed; it is tried again, ever more slowly, up to every 2 s.
     /// Takes: milliseconds, 1 to 3600000.
     /// Default: 10000.
     pub connect_timeout_ms: Option<Spanned<i64>>,

@@ -15,7 +15,7 @@ use super::{Error, Ledger, Result, Shared, TableProgress, upgrade};
 use crate::model::{MarkerId, Position, SiteId, TableId};
 
 /// The format that this version writes.
-pub const FORMAT: i64 = 3;
+pub const FORMAT: i64 = 4;
 
 /// Markers' numbers are the time of giving them out, in microseconds; so many are set aside beyond it. A ledger that was put back from a
 /// copy is told by sites with markers of numbers that it had not set aside.

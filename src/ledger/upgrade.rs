@@ -15,8 +15,7 @@ pub(super) fn upgrade(db: &Connection, path: &str) -> Result<()> {
     let Some(from) = meta(db, "format")?.filter(|from| (1..FORMAT).contains(from)) else { return Ok(()) };
     tracing::info!(path, from, to = FORMAT, "the ledger is brought to this version's format");
     db.execute_batch("BEGIN IMMEDIATE")?;
-    let steps = || if from < 2 { two(db).and_then(|()| three(db)) } else { three(db) };
-    let done = steps().and_then(|()| {
+    let done = steps(db, from).and_then(|()| {
         db.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
         Ok(db.execute_batch("COMMIT")?)
     });
@@ -24,6 +23,17 @@ pub(super) fn upgrade(db: &Connection, path: &str) -> Result<()> {
         db.execute_batch("ROLLBACK")?;
     }
     done?;
+    Ok(())
+}
+
+/// What format 4 writes otherwise than 3, a record's first byte tells: records stay as they are until their rows change.
+fn steps(db: &Connection, from: i64) -> Result<()> {
+    if from < 2 {
+        two(db)?;
+    }
+    if from < 3 {
+        three(db)?;
+    }
     Ok(())
 }
 
@@ -66,7 +76,7 @@ fn two(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// From format 2: keys are written so that their bytes sort. Records of earlier forms stay as they are until their rows change.
+/// From format 2: keys are written so that their bytes sort.
 fn three(db: &Connection) -> Result<()> {
     let mut sortable = Writer::new();
     let mut after = i64::MIN;

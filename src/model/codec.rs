@@ -141,7 +141,11 @@ impl<'a> Reader<'a> {
 
     /// Everything has been read.
     pub fn end(&self) -> Result<(), Malformed> {
-        if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
+        if self.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The next byte, which is left there.

@@ -5,6 +5,9 @@ use super::{Date, DateTime, Decimal, Key, Malformed, Reader, Value, Writer};
 /// A value's first byte in a record. Below: the tags of [`Writer::value`], followed by what follows them there.
 const KEY_PART: u8 = 16;
 const KEY_PARTS_MAX: usize = 16;
+/// And the number of bytes that follow, of a whole number of more than `SMALL_INT_MAX`: as many as it takes.
+const BIG_INT: u8 = 0x20;
+const BIG_INT_END: u8 = 0x28;
 /// With the length in bytes.
 const SHORT_TEXT: u8 = 0x40;
 const SHORT_TEXT_MAX: usize = 0x3f;
@@ -39,6 +42,11 @@ impl Writer {
         }
         match value {
             Value::Int(n) if (0..=SMALL_INT_MAX).contains(n) => self.byte(SMALL_INT | *n as u8),
+            Value::Int(n) if *n > SMALL_INT_MAX => {
+                let length = (u64::BITS - n.leading_zeros()).div_ceil(8);
+                self.byte(BIG_INT + length as u8);
+                self.raw(&n.to_be_bytes()[8 - length as usize..]);
+            }
             Value::Text(text) if text.len() <= SHORT_TEXT_MAX => {
                 self.byte(SHORT_TEXT | text.len() as u8);
                 self.raw(text.as_bytes());
@@ -139,6 +147,18 @@ impl<'a> Reader<'a> {
                 let bytes = self.take((first & !SHORT_TEXT).into())?;
                 Value::Text(std::str::from_utf8(bytes).map_err(|_| Malformed)?.into())
             }
+            BIG_INT_END.. if first > BIG_INT_END => return Err(Malformed),
+            BIG_INT.. => {
+                let stored = self.take((first - BIG_INT).into())?;
+                let mut bytes = [0; 8];
+                bytes[8 - stored.len()..].copy_from_slice(stored);
+                let n = i64::from_be_bytes(bytes);
+                // In no more bytes than it takes.
+                if n <= SMALL_INT_MAX || stored[0] == 0 {
+                    return Err(Malformed);
+                }
+                Value::Int(n)
+            }
             part => key.0.get(usize::from(part - KEY_PART)).ok_or(Malformed)?.clone(),
         })
     }
@@ -148,6 +168,8 @@ impl<'a> Reader<'a> {
         match self.peek().ok_or(Malformed)? {
             SMALL_INT.. => self.take(1),
             first @ SHORT_TEXT.. => self.take(1 + usize::from(first & !SHORT_TEXT)),
+            first @ BIG_INT..=BIG_INT_END => self.take(1 + usize::from(first - BIG_INT)),
+            first if first > BIG_INT_END => Err(Malformed),
             KEY_PART.. => self.take(1),
             _ => self.skip_value(),
         }

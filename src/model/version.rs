@@ -21,6 +21,7 @@ pub struct Life(pub u32);
 
 impl Life {
     pub const NONE: Life = Life(0);
+    pub const FIRST: Life = Life(1);
 
     pub fn exists(self) -> bool {
         self.0 % 2 == 1

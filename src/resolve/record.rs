@@ -5,18 +5,37 @@
 use super::row::{Held, Register, Row};
 use crate::model::{Dot, Fingerprint, Key, Life, Malformed, Reader, SiteId, Value, Writer};
 
-/// A record's first byte, by which it is read. Records stay as they are until their rows change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// With all that sites hold instead.
-    Whole = 1,
-    /// Without what [`Row::encode`] puts beside it.
-    Apart = 2,
-    /// And with compact values.
-    Compact = 3,
-    /// And all columns are of one change: its stamp stands there once, and not at each.
-    Uniform = 4,
+/// How a record is written, which its first byte says. Records stay as they are until their rows change.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Form {
+    /// It ends with all that sites hold instead: there is nothing beside it.
+    whole: bool,
+    compact: bool,
+    /// All columns are of one change: its stamp stands there once, and not at each.
+    uniform: bool,
+    /// What is the same in most rows is not written.
+    brief: bool,
+    /// Of a brief one: the row lives for the first time.
+    first_life: bool,
+    /// Of a brief one: nothing is known of when a value was written, as of rows that were copied.
+    timeless: bool,
+    /// Of a brief one: the site of its only stamp; 0: it stands there.
+    site: u8,
 }
+
+/// The bits of a brief record's first byte.
+const BRIEF: u8 = 0x80;
+const UNIFORM: u8 = 1;
+const FIRST_LIFE: u8 = 2;
+const TIMELESS: u8 = 4;
+/// From the fourth on, the site.
+const SITE_SHIFT: u8 = 3;
+const SITE_MAX: u16 = 15;
+
+/// The scan by which sites have most rows.
+const FIRST_SCAN: u32 = 1;
+/// Sites of which a bit says that the first scan has come by.
+const BIT_SITE_MAX: u16 = 12;
 
 /// Some values of a record as they are encoded there; None where one is not set.
 pub struct Stored<'r> {
@@ -46,37 +65,98 @@ impl Stored<'_> {
 }
 
 impl Form {
-    fn read(r: &mut Reader<'_>) -> Result<Form, Malformed> {
-        [Form::Whole, Form::Apart, Form::Compact, Form::Uniform].get(usize::from(r.byte()?).wrapping_sub(1)).copied().ok_or(Malformed)
+    fn of(byte: u8) -> Option<Form> {
+        let (compact, has) = (true, |bit| byte & bit != 0);
+        Some(match byte {
+            1 => Form { whole: true, ..Form::default() },
+            2 => Form::default(),
+            3 => Form { compact, ..Form::default() },
+            4 => Form { compact, uniform: true, ..Form::default() },
+            _ if byte < BRIEF => return None,
+            _ => Form {
+                compact,
+                brief: true,
+                uniform: has(UNIFORM),
+                first_life: has(FIRST_LIFE),
+                timeless: has(TIMELESS),
+                site: (byte & !BRIEF) >> SITE_SHIFT,
+                whole: false,
+            },
+        })
+    }
+
+    /// Of a brief one.
+    fn byte(self) -> u8 {
+        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+        BRIEF | bit(self.uniform, UNIFORM) | bit(self.first_life, FIRST_LIFE) | bit(self.timeless, TIMELESS) | self.site << SITE_SHIFT
+    }
+
+    /// The first bytes of a record.
+    fn read(r: &mut Reader<'_>) -> Result<(Form, Life), Malformed> {
+        let form = Form::of(r.byte()?).ok_or(Malformed)?;
+        Ok((form, if form.first_life { Life::FIRST } else { Life(r.u32()?) }))
+    }
+
+    fn stamps(self, r: &mut Reader<'_>, mut each: impl FnMut(Dot, i64)) -> Result<(), Malformed> {
+        let count = if self.brief && self.uniform { 1 } else { r.count()? };
+        for _ in 0..count {
+            let site = if self.site == 0 { SiteId(r.u16()?) } else { SiteId(self.site.into()) };
+            let dot = Dot { site, counter: r.uint()? };
+            each(dot, if self.timeless { 0 } else { r.int()? });
+        }
+        Ok(())
     }
 
     /// Of the next column: None where it is not set, or the place of its stamp, counted from 0.
     fn stamp(self, r: &mut Reader<'_>) -> Result<Option<usize>, Malformed> {
-        match self {
-            Form::Uniform => Ok(Some(0)),
-            _ => Ok(usize::try_from(r.uint()?).map_err(|_| Malformed)?.checked_sub(1)),
+        match self.uniform {
+            true => Ok(Some(0)),
+            false => Ok(usize::try_from(r.uint()?).map_err(|_| Malformed)?.checked_sub(1)),
         }
     }
 
     fn write(self, w: &mut Writer, value: &Value, key: &Key) {
-        match self {
-            Form::Whole | Form::Apart => w.value(value),
-            Form::Compact | Form::Uniform => w.compact(value, key),
-        }
+        if self.compact { w.compact(value, key) } else { w.value(value) }
     }
 
     fn value(self, r: &mut Reader<'_>, key: &Key) -> Result<Value, Malformed> {
-        match self {
-            Form::Whole | Form::Apart => r.value(),
-            Form::Compact | Form::Uniform => r.compact(key),
-        }
+        if self.compact { r.compact(key) } else { r.value() }
     }
 
     fn skip<'r>(self, r: &mut Reader<'r>) -> Result<&'r [u8], Malformed> {
-        match self {
-            Form::Whole | Form::Apart => r.skip_value(),
-            Form::Compact | Form::Uniform => r.skip_compact(),
+        if self.compact { r.skip_compact() } else { r.skip_value() }
+    }
+
+    /// Sites of which only this is to be said: that a scan came by, and by which.
+    fn quiet(self, r: &mut Reader<'_>, life: Life) -> Result<Vec<Held>, Malformed> {
+        if self.brief && r.is_empty() {
+            return Ok(Vec::new());
         }
+        let head = if self.brief { r.uint()? } else { (r.count()? as u64) << 1 };
+        if head & 1 == 1 {
+            let bits = head >> 1;
+            return Ok((0..u64::BITS as u16)
+                .filter(|at| bits >> at & 1 == 1)
+                .map(|at| Held::quiet(SiteId(at), FIRST_SCAN, life))
+                .collect());
+        }
+        (0..head >> 1).map(|_| Ok(Held::quiet(SiteId(r.u16()?), r.u32()?, life))).collect()
+    }
+}
+
+/// As [`Form::quiet`] reads them.
+fn encode_quiet<'h>(w: &mut Writer, quiet: impl Iterator<Item = &'h Held> + Clone) {
+    let count = quiet.clone().count() as u64;
+    if count == 0 {
+        return;
+    }
+    if quiet.clone().all(|held| held.seen == FIRST_SCAN && held.site.0 <= BIT_SITE_MAX) {
+        return w.uint(quiet.fold(0, |bits, held| bits | 1 << held.site.0) << 1 | 1);
+    }
+    w.uint(count << 1);
+    for held in quiet {
+        w.uint(held.site.0.into());
+        w.uint(held.seen.into());
     }
 }
 
@@ -92,20 +172,39 @@ impl Row {
                 stamps.push((register.dot, register.at_us));
             }
         }
-        let form = if stamps.len() == 1 && self.registers.iter().all(Option::is_some) { Form::Uniform } else { Form::Compact };
-        record.byte(form as u8);
-        record.uint(self.life.0.into());
-        record.uint(stamps.len() as u64);
+        let only = stamps.first().filter(|_| stamps.len() == 1);
+        let site = only.map_or(0, |(dot, _)| dot.site.0);
+        let form = Form {
+            compact: true,
+            brief: true,
+            uniform: only.is_some() && self.registers.iter().all(Option::is_some),
+            site: if site <= SITE_MAX { site as u8 } else { 0 },
+            first_life: self.life == Life::FIRST,
+            timeless: stamps.iter().all(|(_, at_us)| *at_us == 0),
+            whole: false,
+        };
+        record.byte(form.byte());
+        if !form.first_life {
+            record.uint(self.life.0.into());
+        }
+        if !form.uniform {
+            record.uint(stamps.len() as u64);
+        }
         for (dot, at_us) in &stamps {
-            encode_dot(record, *dot);
-            record.int(*at_us);
+            if form.site == 0 {
+                record.uint(dot.site.0.into());
+            }
+            record.uint(dot.counter);
+            if !form.timeless {
+                record.int(*at_us);
+            }
         }
         record.uint(self.registers.len() as u64);
         for register in &self.registers {
             match register {
                 None => record.uint(0),
                 Some(register) => {
-                    if form != Form::Uniform {
+                    if !form.uniform {
                         let stamp = stamps.iter().position(|s| *s == (register.dot, register.at_us)).unwrap_or_default();
                         record.uint(stamp as u64 + 1);
                     }
@@ -113,12 +212,7 @@ impl Row {
                 }
             }
         }
-        let quiet = || self.held.iter().filter(|held| held.is_quiet(self.life) && !implied(held));
-        record.uint(quiet().count() as u64);
-        for held in quiet() {
-            record.uint(held.site.0.into());
-            record.uint(held.seen.into());
-        }
+        encode_quiet(record, self.held.iter().filter(|held| held.is_quiet(self.life) && !implied(held)));
         let loud = || self.held.iter().filter(|held| !held.is_quiet(self.life));
         if loud().next().is_some() || !self.transactions.is_empty() {
             encode_rest(rest, loud(), &self.transactions);
@@ -127,17 +221,15 @@ impl Row {
 
     /// Whether the row exists, from the first bytes of its record.
     pub fn exists_in(record: &[u8]) -> bool {
-        let mut r = Reader::new(record);
-        r.byte().is_ok() && r.u32().is_ok_and(|life| Life(life).exists())
+        Form::read(&mut Reader::new(record)).is_ok_and(|(_, life)| life.exists())
     }
 
     /// Reads a record with what stands beside it; `width`: the table's columns now. Columns added to the share since are unset.
     pub fn decode(key: &Key, record: &[u8], rest: Option<&[u8]>, width: usize) -> Result<Row, Malformed> {
         let mut r = Reader::new(record);
-        let form = Form::read(&mut r)?;
-        let life = Life(r.u32()?);
-        let count = r.count()?;
-        let stamps = (0..count).map(|_| Ok((decode_dot(&mut r)?, r.int()?))).collect::<Result<Vec<_>, Malformed>>()?;
+        let (form, life) = Form::read(&mut r)?;
+        let mut stamps = Vec::with_capacity(1);
+        form.stamps(&mut r, |dot, at_us| stamps.push((dot, at_us)))?;
         let stored = r.count()?;
         if stored > width {
             return Err(Malformed);
@@ -153,9 +245,9 @@ impl Row {
             });
         }
         registers.resize(width, None);
-        let (mut held, mut transactions) = match form {
-            Form::Whole => decode_held(&mut r, width)?,
-            _ => (decode_quiet(&mut r, life)?, Vec::new()),
+        let (mut held, mut transactions) = match form.whole {
+            true => decode_held(&mut r, width)?,
+            false => (form.quiet(&mut r, life)?, Vec::new()),
         };
         r.end()?;
         if let Some(rest) = rest {
@@ -174,7 +266,8 @@ impl Row {
     pub fn values_in<'r>(record: &'r [u8], columns: &[usize]) -> Result<Stored<'r>, Malformed> {
         let mut r = Reader::new(record);
         let mut values = vec![None; columns.len()];
-        let (form, life) = skip_stamps(&mut r)?;
+        let (form, life) = Form::read(&mut r)?;
+        form.stamps(&mut r, |_, _| ())?;
         for at in 0..r.count()? {
             if form.stamp(&mut r)?.is_none() {
                 continue;
@@ -189,8 +282,9 @@ impl Row {
     /// the record alone does not tell.
     pub fn seen_in(record: &[u8], site: SiteId) -> Result<Option<(bool, u32)>, Malformed> {
         let mut r = Reader::new(record);
-        let (form, life) = skip_stamps(&mut r)?;
-        if form == Form::Whole {
+        let (form, life) = Form::read(&mut r)?;
+        form.stamps(&mut r, |_, _| ())?;
+        if form.whole {
             return Ok(None);
         }
         for _ in 0..r.count()? {
@@ -198,24 +292,9 @@ impl Row {
                 form.skip(&mut r)?;
             }
         }
-        let quiet = decode_quiet(&mut r, life)?;
+        let quiet = form.quiet(&mut r, life)?;
         Ok(Some((life.exists(), quiet.iter().find(|held| held.site == site).map_or(0, |held| held.seen))))
     }
-}
-
-/// Goes past what stands before a record's columns; gives its form and its life.
-fn skip_stamps(r: &mut Reader<'_>) -> Result<(Form, Life), Malformed> {
-    let (form, life) = (Form::read(r)?, Life(r.u32()?));
-    for _ in 0..r.count()? {
-        decode_dot(r)?;
-        r.int()?;
-    }
-    Ok((form, life))
-}
-
-fn decode_quiet(r: &mut Reader<'_>, life: Life) -> Result<Vec<Held>, Malformed> {
-    let count = r.count()?;
-    (0..count).map(|_| Ok(Held::quiet(SiteId(r.u16()?), r.u32()?, life))).collect()
 }
 
 /// What stands beside a record: entries of sites and source transactions.

@@ -453,7 +453,42 @@ fn a_record_is_read_as_it_was_written() {
     assert!(!Row::values_in(&bytes.0, &[0]).unwrap().exists);
 }
 
-/// As formats 1 and 2 of the ledger had them: value by value, each with its stamp, and in the first with what sites hold instead.
+#[test]
+fn what_most_rows_have_in_common_is_not_written() {
+    let register = |n, at_us| Some(Register { value: Value::Int(n), dot: Dot { site: SiteId(1), counter: 9 }, at_us });
+    let row = |life, registers: [Option<Register>; 2], held: &[(u16, u32)]| {
+        let held = held.iter().map(|(site, seen)| Held::quiet(SiteId(*site), *seen, Life(life))).collect();
+        Row { life: Life(life), registers: registers.into(), held, transactions: Vec::new() }
+    };
+    let length = |row: &Row| {
+        let bytes = encoded(row);
+        assert_eq!(decoded(&bytes, 2), *row);
+        assert_eq!(Row::exists_in(&bytes.0), row.life.exists());
+        for (site, seen) in row.held.iter().map(|held| (held.site, held.seen)) {
+            assert_eq!(Row::seen_in(&bytes.0, site).unwrap(), Some((row.life.exists(), seen)));
+        }
+        assert!(bytes.1.is_empty());
+        bytes.0.len()
+    };
+    let copied = row(1, [register(5, 0), register(7, 0)], &[(1, 1), (2, 1), (5, 1)]);
+    assert_eq!(length(&copied), 6, "form with the site, counter, columns, two values, sites");
+    assert_eq!(length(&row(1, [register(5, 0), register(7, 0)], &[(1, 1), (12, 1)])), 7);
+    assert_eq!(length(&row(1, [register(5, 0), register(7, 0)], &[(1, 1), (13, 1)])), 10);
+    assert_eq!(length(&row(1, [register(5, 0), register(7, 0)], &[(1, 1), (2, 3)])), 10);
+    assert_eq!(length(&row(1, [register(5, 0), register(7, 0)], &[])), 5);
+    assert_eq!(length(&row(2, [register(5, 0), register(7, 0)], &[(1, 1)])), 7);
+    assert_eq!(length(&row(1, [register(5, 2), register(7, 2)], &[(1, 1)])), 7);
+    assert_eq!(length(&row(1, [register(5, 0), register(7, 2)], &[(1, 1)])), 14);
+    assert_eq!(length(&row(1, [register(5, 0), None], &[(1, 1)])), 8);
+    assert_eq!(length(&row(0, [None, None], &[])), 6);
+    let from = |site| {
+        let register = |n| Some(Register { value: Value::Int(n), dot: Dot { site: SiteId(site), counter: 9 }, at_us: 0 });
+        length(&row(1, [register(5), register(7)], &[]))
+    };
+    assert_eq!([1, 15, 16, 300].map(from), [5, 5, 6, 7]);
+}
+
+/// As formats 1 to 3 of the ledger had them: value by value, each with its stamp, and in the first with what sites hold instead.
 #[test]
 fn records_of_earlier_formats_are_read() {
     let register = |value, counter| Some(Register { value, dot: Dot { site: SiteId(1), counter }, at_us: 2 });
@@ -461,13 +496,20 @@ fn records_of_earlier_formats_are_read() {
     let row = Row { life: Life(1), registers, held: vec![Held::quiet(SiteId(2), 3, Life(1))], transactions: Vec::new() };
     let stamps = [1, 2, 1, 9, 4, 1, 4, 4];
     let columns = [4, 1, 1, 10, 1, 5, 3, b'a', b's', b'h', 0, 2, 1, 14];
-    let bytes = |format: u8, held: &[u8]| [&[format], stamps.as_slice(), &columns, held].concat();
+    let compact = [4, 1, 16, 1, 0x43, b'a', b's', b'h', 0, 2, 0x87];
+    let bytes =
+        |format: u8, held: &[u8]| [[format].as_slice(), &stamps, if format < 3 { columns.as_slice() } else { &compact }, held].concat();
     let read = |record: &[u8]| {
         let stored = Row::values_in(record, &[1, 2]).unwrap();
         assert_eq!(stored.values(&key()).unwrap(), [Some(Value::Text("ash".into())), None]);
         assert!(stored.are([row.registers[1].as_ref().map(|register| &register.value), None].into_iter(), &key()));
         Row::decode(&key(), record, None, 4).unwrap()
     };
+    assert_eq!(read(&bytes(3, &[1, 2, 3])), row);
+    assert_eq!(Row::seen_in(&bytes(3, &[1, 2, 3]), SiteId(2)).unwrap(), Some((true, 3)));
+    let uniform = [4, 1, 1, 1, 9, 4, 2, 16, 1, 0xb2, 9, 1, 2, 3];
+    let values = Row::decode(&key(), &uniform, None, 2).unwrap().registers.into_iter().map(|register| register.map(|found| found.value));
+    assert_eq!(values.collect::<Vec<_>>(), [Some(Value::Int(5)), Some(Value::Int(601))], "numbers were written otherwise");
     assert_eq!(read(&bytes(2, &[1, 2, 3])), row);
     assert_eq!(Row::seen_in(&bytes(2, &[1, 2, 3]), SiteId(2)).unwrap(), Some((true, 3)));
     assert_eq!(read(&bytes(1, &[1, 2, 3, 1, 0, 0, 0, 0])), row);

@@ -78,6 +78,14 @@ fn values_come_back_in_no_more_bytes_than_before() {
         }
     }
     assert_eq!(Reader::new(&[17]).compact(&Key(vec![Value::Null])), Err(Malformed), "a part that the key has not");
+    for (n, length) in [(0, 1), (127, 1), (128, 2), (255, 2), (256, 3), (1_767_225_600, 5), (i64::MAX, 9)] {
+        let mut w = Writer::new();
+        w.compact(&Value::Int(n), &Key(Vec::new()));
+        assert_eq!((w.as_slice().len(), Reader::new(w.as_slice()).compact(&Key(Vec::new()))), (length, Ok(Value::Int(n))));
+    }
+    for bytes in [[0x20; 9].as_slice(), &[0x21, 127], &[0x22, 0, 200], &[0x28, 128, 0, 0, 0, 0, 0, 0, 0], &[0x29; 10], &[0x3f; 40]] {
+        assert_eq!(Reader::new(bytes).compact(&Key(Vec::new())), Err(Malformed), "another spelling: {bytes:x?}");
+    }
 }
 
 #[test]
