@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use super::records::blob;
 use super::{Error, Ledger, Result, RowId, Shared};
 use crate::config::{self, TableRule};
-use crate::model::{Column, Family, Key, MarkerId, SiteId, Stretch, Sum, Table, TableId, Value, Writer};
+use crate::model::{Column, Family, Key, MarkerId, SiteId, Stretch, Sum, Summing, Table, TableId, Value, Writer};
 use crate::resolve::{Known, Roster, Row, SiteView, TablePolicy};
 
 /// Rows that are looked at to tell a column's family.
@@ -58,17 +58,25 @@ impl Ledger {
         found
     }
 
-    /// The checksum of the next rows in the order of their keys, about `rows` of them, for each of several choices of columns, and where
-    /// they end. None: it can't be told, as some value is not known or has no form in a checksum. For a table whose key is a whole number.
-    pub fn sum(&self, table: TableId, choices: &[Vec<usize>], after: Option<i64>, rows: usize) -> Result<(Stretch, Option<Vec<Sum>>)> {
+    /// The checksum of the next rows in the order of their keys, about `rows` of them or `bytes` of text, for each of several choices of
+    /// columns, and where they end. None: it can't be told, as some value is not known or has no form in a checksum. For a table whose key is a whole number.
+    pub fn sum(
+        &self,
+        table: TableId,
+        choices: &[Vec<usize>],
+        after: Option<i64>,
+        (rows, bytes): (usize, usize),
+    ) -> Result<(Stretch, Option<Vec<Sum>>)> {
         let width = self.width(table)?;
         let mut query = self.db.prepare_cached("SELECT key, record FROM row WHERE tbl = ?1 AND key > ?2 ORDER BY key")?;
         let mut found = query.query(params![table.0, bound(after)])?;
-        let (mut sums, mut text, mut upto, mut known) = (vec![Sum::default(); choices.len()], String::new(), None, true);
-        let mut count = 0;
+        let mut sums: Vec<Summing> = choices.iter().map(|_| Summing::default()).collect();
+        let told = |sums: Vec<Summing>, known: bool| known.then(|| sums.into_iter().map(Summing::sum).collect());
+        let (mut upto, mut known, mut count) = (None, true, 0);
         while let Some(r) = found.next()? {
-            if count >= rows && upto.is_some() {
-                return Ok((Stretch { after, upto }, known.then_some(sums)));
+            let is_long = count >= rows || sums.iter().any(|sum| sum.bytes() >= bytes);
+            if is_long && upto.is_some() {
+                return Ok((Stretch { after, upto }, told(sums, known)));
             }
             let (key, record) = (self.key(table, blob(r, 0)?)?, blob(r, 1)?);
             count += 1;
@@ -82,10 +90,10 @@ impl Ledger {
             let row = Row::decode(&key, record, None, width)?;
             for (columns, sum) in choices.iter().zip(&mut sums) {
                 let values = || columns.iter().filter_map(|column| row.registers[*column].as_ref().map(|register| &register.value));
-                known &= values().count() == columns.len() && sum.add(values(), &mut text);
+                known &= values().count() == columns.len() && sum.add(values());
             }
         }
-        Ok((Stretch { after, upto: None }, known.then_some(sums)))
+        Ok((Stretch { after, upto: None }, told(sums, known)))
     }
 
     /// Tells the numbers of rows of a stretch that exist.
@@ -221,4 +229,36 @@ fn family(value: &Value) -> Option<Family> {
         Value::DateTime(_) => Family::DateTime,
         Value::Json(_) => Family::Json,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Freshness;
+    use super::super::forget::tests::{held, ledger_of_two};
+    use super::*;
+    use crate::model::{Dot, Life};
+    use crate::resolve::{Register, Row};
+
+    #[test]
+    fn sums_end_at_so_many_rows_or_so_much_text_and_are_of_rows_that_exist() {
+        let (mut ledger, sites, table) = ledger_of_two();
+        for uid in [7, 10, 11, 12, 300] {
+            let key = Key(vec![Value::Int(uid)]);
+            let register = Register { value: Value::Int(uid), dot: Dot { site: sites[0], counter: 1 }, at_us: 0 };
+            let (life, held) = if uid == 11 { (Life(2), vec![held(sites[1], 1)]) } else { (Life(1), vec![]) };
+            let row = Row { life, registers: vec![Some(register)], held, transactions: vec![] };
+            ledger.store(table, &key, None, row, Freshness::LIVE).unwrap();
+        }
+        let sum = |numbers: &[i64]| {
+            let mut summing = Summing::default();
+            assert!(numbers.iter().all(|n| summing.add([Value::Int(*n)].iter())));
+            Some(vec![summing.sum()])
+        };
+        let of = |after, most| ledger.sum(table, &[vec![0]], after, most).unwrap();
+        assert_eq!(of(None, (100, 100)), (Stretch { after: None, upto: None }, sum(&[7, 10, 12, 300])));
+        assert_eq!(of(None, (3, 100)), (Stretch { after: None, upto: Some(11) }, sum(&[7, 10])));
+        assert_eq!(of(Some(11), (3, 100)), (Stretch { after: Some(11), upto: None }, sum(&[12, 300])));
+        assert_eq!(of(None, (100, 4)), (Stretch { after: None, upto: Some(10) }, sum(&[7, 10])), "`7,10,` is more");
+        assert_eq!(of(None, (100, 0)), (Stretch { after: None, upto: Some(7) }, sum(&[7])), "one at least");
+    }
 }

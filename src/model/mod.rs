@@ -34,7 +34,7 @@ pub use convert::{canonical, fit, read};
 pub use mapping::{Fill, Unnamed, ValueMap};
 pub use marker::{MarkerId, MarkerKind, Payload, SentRow, Watermark, WriteKind};
 pub use predicate::{Comparison, Operand, Predicate};
-pub use sum::{Stretch, Sum};
+pub use sum::{Stretch, Sum, Summing};
 pub use table::{Column, ForeignKey, SharedUnique, SiteColumn, SiteTable, Table, TableId, UniqueKey, folded};
 pub use typing::{Asks, Misread};
 pub use value::{Date, DateTime, Decimal, Key, Value};

@@ -1,7 +1,7 @@
 //! Checksums of many rows, which a database makes where they are: equal ones spare reading the rows.
 //!
-//! A row's text is that of its values one after the other, each in a form that shows its end, and its print the first 64 bits of that
-//! text's SHA-256 (FIPS 180-4), which every server has; MD5 is not in all of MySQL's any more.
+//! It is the SHA-256 (FIPS 180-4), which every server has, of the rows' texts one after the other, in the order of their keys. A row's
+//! text is that of its values, each in a form that shows its end.
 
 use std::fmt::Write;
 
@@ -18,23 +18,51 @@ pub struct Stretch {
     pub upto: Option<i64>,
 }
 
-/// How many rows there are, and all of their prints in one, by exclusive or.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many rows there are, and the checksum of their texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sum {
     pub rows: u64,
-    pub print: u64,
+    pub print: [u8; 32],
 }
 
 impl Sum {
-    /// Adds a row; `text` is room to write in. False: some value has no form here.
-    pub fn add<'v>(&mut self, values: impl Iterator<Item = &'v Value>, text: &mut String) -> bool {
-        text.clear();
+    /// As servers tell it. None: that is no SHA-256.
+    pub fn from_hex(rows: u64, print: &str) -> Option<Sum> {
+        let digits = print.as_bytes();
+        let mut bytes = [0; 32];
+        if digits.len() != 2 * bytes.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        for (byte, digits) in bytes.iter_mut().zip(digits.chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(Sum { rows, print: bytes })
+    }
+}
+
+/// A checksum under way.
+#[derive(Default)]
+pub struct Summing {
+    rows: u64,
+    bytes: usize,
+    text: String,
+    digest: Sha256,
+}
+
+impl Summing {
+    /// Bytes of text gathered until they go into the digest.
+    const TEXT: usize = 1 << 14;
+
+    /// Adds the row with the next key. False: some value has no form here.
+    pub fn add<'v>(&mut self, values: impl Iterator<Item = &'v Value>) -> bool {
+        let before = self.text.len();
+        let text = &mut self.text;
         for value in values {
             let _ = match value {
-                Value::Null => write!(text, "N"),
+                Value::Null => text.write_char('N'),
                 Value::Int(n) => write!(text, "{n},"),
                 Value::UInt(n) => write!(text, "{n},"),
-                Value::Text(s) => write!(text, "{}:{s}", s.len()),
+                Value::Text(s) => write!(text, "{}:", s.len()).and_then(|()| text.write_str(s)),
                 Value::Bytes(bytes) => {
                     let _ = write!(text, "{}:", 2 * bytes.len());
                     bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}"))
@@ -42,11 +70,23 @@ impl Sum {
                 _ => return false,
             };
         }
-        let digest = Sha256::digest(text.as_bytes());
-        let first = digest.first_chunk().copied().unwrap_or_default();
-        self.print ^= u64::from_be_bytes(first);
+        self.bytes += text.len() - before;
         self.rows += 1;
+        if text.len() >= Summing::TEXT {
+            self.digest.update(text.as_bytes());
+            text.clear();
+        }
         true
+    }
+
+    /// Of the text so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn sum(mut self) -> Sum {
+        self.digest.update(self.text.as_bytes());
+        Sum { rows: self.rows, print: self.digest.finalize().into() }
     }
 }
 
@@ -81,19 +121,38 @@ mod tests {
     use super::*;
 
     fn sum(rows: &[&[Value]]) -> Option<Sum> {
-        let (mut sum, mut text) = (Sum::default(), String::new());
-        rows.iter().all(|row| sum.add(row.iter(), &mut text)).then_some(sum)
+        let mut sum = Summing::default();
+        rows.iter().all(|row| sum.add(row.iter())).then(|| sum.sum())
     }
 
     #[test]
-    fn a_sum_is_of_rows_in_any_order() {
+    fn a_sum_is_of_all_values_in_the_order_of_the_rows() {
         let ash: &[Value] = &[Value::Int(1), Value::Text("ash".into()), Value::Bytes(vec![0, 255]), Value::Null];
         let oak: &[Value] = &[Value::Int(2), Value::Text("oak".into()), Value::Null, Value::Null];
-        assert_eq!(sum(&[ash, oak]), sum(&[oak, ash]));
+        assert_ne!(sum(&[ash, oak]), sum(&[oak, ash]));
         assert_ne!(sum(&[ash]), sum(&[oak]));
-        // The SHA-256 of `1,3:ash4:00ffN`.
-        assert_eq!(sum(&[ash]), Some(Sum { rows: 1, print: 0xd464_58fd_5465_e262 }));
+        assert_eq!(sum(&[ash]), Sum::from_hex(1, "d46458fd5465e26250094d6674e95ac33b364591cc58e3d64d567a337e1bd797"));
+        assert_eq!(sum(&[ash, oak]), Sum::from_hex(2, "2473722c3590d571326f296db3112749b8dc69cf2383fa2945d704b40cba1745"));
+        assert_eq!(sum(&[]), Sum::from_hex(0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
         assert_eq!(sum(&[&[Value::Float(0)]]), None);
+        let digits = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(
+            (Sum::from_hex(0, &digits[1..]), Sum::from_hex(0, &digits.replacen('e', "+", 1)), Sum::from_hex(0, "")),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn how_the_text_is_gathered_makes_no_difference() {
+        let rows: Vec<Vec<Value>> = (0..3000).map(|n| vec![Value::Int(n), Value::Text("leaf".repeat(n as usize % 90))]).collect();
+        let (mut summing, mut text) = (Summing::default(), String::new());
+        for row in &rows {
+            assert!(summing.add(row.iter()));
+            let [Value::Int(n), Value::Text(leaves)] = &row[..] else { panic!("two values") };
+            text += &format!("{n},{}:{leaves}", leaves.len());
+        }
+        assert_eq!(summing.bytes(), text.len());
+        assert_eq!(summing.sum(), Sum { rows: 3000, print: Sha256::digest(&text).into() });
     }
 
     #[test]
@@ -101,7 +160,7 @@ mod tests {
         let text = |s: &str| Value::Text(s.into());
         let pairs =
             [(text("a1:"), text("b")), (text("a"), text("1:b")), (text(""), Value::Null), (Value::Null, text("")), (text("N"), text("N"))];
-        let sums: std::collections::HashSet<u64> = pairs.into_iter().map(|(a, b)| sum(&[&[a, b]]).map_or(0, |sum| sum.print)).collect();
+        let sums: std::collections::HashSet<[u8; 32]> = pairs.into_iter().filter_map(|(a, b)| Some(sum(&[&[a, b]])?.print)).collect();
         assert_eq!(sums.len(), 5);
     }
 }

@@ -10,6 +10,8 @@ use crate::model::{Stretch, Sum, TableId};
 
 /// Rows of a stretch, about.
 const ROWS: usize = 5000;
+/// And bytes of their text, which a database has in memory.
+const BYTES: usize = 4 << 20;
 
 /// A stretch of a table with the ledger's sums of it, in the order of the choices of columns. None: they can't be told.
 pub struct Summed {
@@ -74,7 +76,7 @@ impl Sums {
         let (ledger, table, choices) = (self.ledger.clone(), self.table, self.choices.clone());
         tokio::task::spawn_blocking(move || {
             let ledger = lock(&ledger);
-            let (stretch, sums) = ledger.at_once(|| ledger.sum(table, &choices, after, ROWS))?;
+            let (stretch, sums) = ledger.at_once(|| ledger.sum(table, &choices, after, (ROWS, BYTES)))?;
             Ok(Summed { stretch, sums })
         })
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rosterd::model::{Cell, SiteTable, Stretch, Sum, Value};
+use rosterd::model::{Cell, SiteTable, Stretch, Summing, Value};
 use rosterd::sites::Site;
 
 /// For a table whose key is a whole number: each stretch between two of its rows, and those to its ends.
@@ -19,7 +19,7 @@ pub async fn agree(site: &dyn Site, table: &Arc<SiteTable>) {
     let mut compared = 0;
     for after in afters {
         for upto in std::iter::once(None).chain(ends.iter().copied().filter(Option::is_some)) {
-            let (mut sum, mut text) = (Sum::default(), String::new());
+            let mut sum = Summing::default();
             for (at, (_, image)) in rows.iter().enumerate() {
                 // A number that no signed one reaches is above all.
                 let is_in = after.is_none_or(|after| ends[at].is_none_or(|n| n > after))
@@ -31,9 +31,9 @@ pub async fn agree(site: &dyn Site, table: &Arc<SiteTable>) {
                         other => panic!("column {column} has {other:?}"),
                     })
                     .collect();
-                assert!(!is_in || sum.add(values.iter(), &mut text));
+                assert!(!is_in || sum.add(values.iter()));
             }
-            let stretch = Stretch { after, upto };
+            let (stretch, sum) = (Stretch { after, upto }, sum.sum());
             let theirs = reader.sum(table, &columns, &stretch).await.expect("the checksum is made");
             assert_eq!(theirs, Some(sum), "{stretch:?} at {}", site.name());
             compared += usize::from(sum.rows > 0);

@@ -15,16 +15,20 @@ use crate::sites::{Cause, Error, Result, TableDescription, TextRow};
 
 /// Keys asked for by one statement.
 const KEYS_MAX: usize = 200;
+/// More than a stretch's text is, as the ledger has it.
+const SUM_LONG: &str = "SET SESSION group_concat_max_len = 16777216";
 
 pub(super) struct ChunkReader {
     session: Session,
     /// What a row of each table weighed so far, in bytes.
     row_bytes: HashMap<TableId, usize>,
+    /// The session has been told how long a checksum's text may be.
+    sums_long: bool,
 }
 
 impl ChunkReader {
     pub(super) fn new(session: Session) -> ChunkReader {
-        ChunkReader { session, row_bytes: HashMap::new() }
+        ChunkReader { session, row_bytes: HashMap::new(), sums_long: false }
     }
 
     async fn read(&mut self, table: &Arc<SiteTable>, sql: String, params: Vec<Wire>, bytes_max: usize) -> Result<Page> {
@@ -123,8 +127,9 @@ impl crate::sites::ChunkReader for ChunkReader {
     async fn sum(&mut self, table: &Arc<SiteTable>, columns: &[usize], stretch: &Stretch) -> Result<Option<Sum>> {
         let Some(key) = key_columns(table).pop() else { return Ok(None) };
         let texts = columns.iter().filter_map(|at| table.columns[*at].as_ref()).map(sum_text).collect::<Vec<_>>().join(", ");
-        let print = format!("CAST(CONV(LEFT(SHA2(CONCAT({texts}), 256), 16), 16, 10) AS UNSIGNED)");
-        let mut sql = format!("SELECT COUNT(*), BIT_XOR({print}) FROM {}", full_name(table));
+        // In the order of an index that serves the bounds. Where that is not the key's, or the text was too long, the checksum is another one.
+        let print = format!("SHA2(COALESCE(GROUP_CONCAT({texts} SEPARATOR ''), ''), 256)");
+        let mut sql = format!("SELECT COUNT(*), {print} FROM {}", full_name(table));
         let bounds = [stretch.after.map(|after| (">", after)), stretch.upto.map(|upto| ("<=", upto))];
         let mut params = Vec::new();
         for (relation, bound) in bounds.into_iter().flatten() {
@@ -133,8 +138,12 @@ impl crate::sites::ChunkReader for ChunkReader {
         }
         let server = self.session.server.clone();
         let failed = |error| server.failed("make a checksum of rows", error).table(&table.name);
-        let found: Option<(u64, u64)> = self.session.conn.exec_first(sql, params).await.map_err(failed)?;
-        Ok(found.map(|(rows, print)| Sum { rows, print }))
+        if !self.sums_long {
+            self.session.conn.query_drop(SUM_LONG).await.map_err(failed)?;
+            self.sums_long = true;
+        }
+        let found: Option<(u64, String)> = self.session.conn.exec_first(sql, params).await.map_err(failed)?;
+        Ok(found.and_then(|(rows, print)| Sum::from_hex(rows, &print)))
     }
 
     async fn estimate(&mut self, table: &Arc<SiteTable>) -> Result<u64> {
@@ -183,18 +192,23 @@ fn key_columns(table: &SiteTable) -> Vec<String> {
         .collect()
 }
 
-/// A value's text in a checksum, as bytes: collations have no part in it.
+/// A value's text in a checksum, as a list of its parts, none of which is NULL, and as bytes: collations have no part in it.
 fn sum_text(column: &SiteColumn) -> String {
     let name = quoted(&column.name);
-    let text = match column.ty {
-        ColumnType::Int { .. } => format!("CONCAT({name}, ',')"),
-        ColumnType::Bytes { .. } => format!("CONCAT(2 * LENGTH({name}), ':', LOWER(HEX({name})))"),
-        ColumnType::Char { charset: Charset::Latin1, .. } | ColumnType::Text { charset: Charset::Latin1, .. } => {
-            format!("CONCAT(LENGTH(CONVERT({name} USING utf8mb4)), ':', CAST(CONVERT({name} USING utf8mb4) AS BINARY))")
+    let (length, body) = match column.ty {
+        ColumnType::Int { .. } => {
+            return if column.nullable { format!("COALESCE(CONCAT({name}, ','), 'N')") } else { format!("{name}, ','") };
         }
-        _ => format!("CONCAT(LENGTH({name}), ':', CAST({name} AS BINARY))"),
+        ColumnType::Bytes { .. } => (format!("2 * LENGTH({name})"), format!("LOWER(HEX({name}))")),
+        ColumnType::Char { charset: Charset::Latin1, .. } | ColumnType::Text { charset: Charset::Latin1, .. } => {
+            (format!("LENGTH(CONVERT({name} USING utf8mb4))"), format!("CAST(CONVERT({name} USING utf8mb4) AS BINARY)"))
+        }
+        _ => (format!("LENGTH({name})"), format!("CAST({name} AS BINARY)")),
     };
-    format!("COALESCE({text}, 'N')")
+    match column.nullable {
+        true => format!("COALESCE(CONCAT({length}, ':'), 'N'), COALESCE({body}, '')"),
+        false => format!("{length}, ':', {body}"),
+    }
 }
 
 fn select(table: &SiteTable) -> String {

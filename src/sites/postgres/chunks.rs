@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Statement};
 
@@ -183,15 +184,16 @@ fn column_list(table: &SiteTable) -> String {
     table.columns.iter().flatten().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// A value's text in a checksum.
+/// A value's text in a checksum, as a list of its parts.
 fn sum_text(column: &SiteColumn) -> String {
     let name = ident(&column.name);
-    let text = match column.ty {
-        ColumnType::Int { .. } => format!("{name}::text || ','"),
-        ColumnType::Bytes { .. } => format!("2 * octet_length({name}) || ':' || encode({name}, 'hex')"),
-        _ => format!("octet_length({name}::text) || ':' || {name}::text"),
+    let (length, body) = match column.ty {
+        ColumnType::Int { .. } => return if column.nullable { format!("coalesce({name} || ',', 'N')") } else { format!("{name}, ','") },
+        ColumnType::Bytes { .. } => (format!("2 * octet_length({name})"), format!("encode({name}, 'hex')")),
+        _ => (format!("octet_length({name}::text)"), format!("{name}::text")),
     };
-    format!("coalesce({text}, 'N')")
+    // What is NULL adds nothing.
+    if column.nullable { format!("coalesce({length} || ':', 'N'), {body}") } else { format!("{length}, ':', {body}") }
 }
 
 fn key_columns<'a>(site: &str, table: &'a SiteTable) -> Result<Vec<&'a SiteColumn>> {
@@ -260,20 +262,26 @@ impl ChunkReader for Chunks {
 
     async fn sum(&mut self, table: &Arc<SiteTable>, columns: &[usize], stretch: &Stretch) -> Result<Option<Sum>> {
         let Some(key) = key_columns(&self.site, table)?.pop().map(|column| ident(&column.name)) else { return Ok(None) };
-        let texts = columns.iter().filter_map(|at| table.columns[*at].as_ref()).map(sum_text).collect::<Vec<_>>().join(" || ");
+        let texts = columns.iter().filter_map(|at| table.columns[*at].as_ref()).map(sum_text).collect::<Vec<_>>().join(", ");
         let bounds = [stretch.after.map(|after| (">", after)), stretch.upto.map(|upto| ("<=", upto))];
         let bounds: Vec<(&str, i64)> = bounds.into_iter().flatten().collect();
         let mut sql = format!(
-            "SELECT count(*), coalesce(bit_xor(('x' || encode(substr(sha256(convert_to({texts}, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint), 0) FROM {}",
+            "SELECT count(*), encode(sha256(convert_to(coalesce(string_agg(concat({texts}), ''), ''), 'UTF8')), 'hex') FROM (SELECT * FROM {}",
             qualified(&table.schema, &table.name)
         );
         for (at, (relation, _)) in bounds.iter().enumerate() {
             sql.push_str(&format!(" {} {key} {relation} ${}::bigint", if at == 0 { "WHERE" } else { "AND" }, at + 1));
         }
+        sql.push_str(&format!(" ORDER BY {key}) AS t"));
         let statement = self.prepare(table, sql).await?;
         let params: Vec<&(dyn ToSql + Sync)> = bounds.iter().map(|(_, bound)| bound as &(dyn ToSql + Sync)).collect();
-        let row = self.client.query_one(&statement, &params).await.map_err(|error| self.driver(table, error))?;
-        Ok(Some(Sum { rows: row.get::<_, i64>(0).cast_unsigned(), print: row.get::<_, i64>(1).cast_unsigned() }))
+        let row = match self.client.query_one(&statement, &params).await {
+            Ok(row) => row,
+            // More text than a value may have.
+            Err(error) if error.code() == Some(&SqlState::PROGRAM_LIMIT_EXCEEDED) => return Ok(None),
+            Err(error) => return Err(self.driver(table, error)),
+        };
+        Ok(Sum::from_hex(row.get::<_, i64>(0).cast_unsigned(), row.get(1)))
     }
 
     async fn estimate(&mut self, table: &Arc<SiteTable>) -> Result<u64> {
