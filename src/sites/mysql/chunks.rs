@@ -128,7 +128,8 @@ impl crate::sites::ChunkReader for ChunkReader {
         let Some(key) = key_columns(table).pop() else { return Ok(None) };
         let texts = columns.iter().filter_map(|at| table.columns[*at].as_ref()).map(sum_text).collect::<Vec<_>>().join(", ");
         // In the order of an index that serves the bounds. Where that is not the key's, or the text was too long, the checksum is another one.
-        let print = format!("SHA2(COALESCE(GROUP_CONCAT({texts} SEPARATOR ''), ''), 256)");
+        // The row's text is made by CONCAT, as GROUP_CONCAT puts each of its arguments into a temporary table.
+        let print = format!("SHA2(COALESCE(GROUP_CONCAT(CONCAT({texts}) SEPARATOR ''), ''), 256)");
         let mut sql = format!("SELECT COUNT(*), {print} FROM {}", full_name(table));
         let bounds = [stretch.after.map(|after| (">", after)), stretch.upto.map(|upto| ("<=", upto))];
         let mut params = Vec::new();
