@@ -50,7 +50,7 @@ pub const LEDGER_FILE: &str = "ledger.sqlite";
 /// How long sessions may take to finish the batches in hand when the daemon stops.
 const STOP_MAX: Duration = Duration::from_secs(4);
 /// And the ledger then, to put its log into its file.
-const PUT_AWAY_MAX: Duration = Duration::from_secs(2);
+const PUT_AWAY_MAX: Duration = Duration::from_secs(5);
 /// And to be closed, when another daemon begins in the same process.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 
