@@ -42,11 +42,7 @@ impl Writer {
         }
         match value {
             Value::Int(n) if (0..=SMALL_INT_MAX).contains(n) => self.byte(SMALL_INT | *n as u8),
-            Value::Int(n) if *n > SMALL_INT_MAX => {
-                let length = (u64::BITS - n.leading_zeros()).div_ceil(8);
-                self.byte(BIG_INT + length as u8);
-                self.raw(&n.to_be_bytes()[8 - length as usize..]);
-            }
+            Value::Int(n) if *n > SMALL_INT_MAX => self.int_behind(*n, |length| BIG_INT + length),
             Value::Text(text) if text.len() <= SHORT_TEXT_MAX => {
                 self.byte(SHORT_TEXT | text.len() as u8);
                 self.raw(text.as_bytes());
@@ -97,9 +93,14 @@ impl Writer {
     /// As few bytes as hold it, most significant first, behind one that tells sign and number of bytes. For negative numbers: how far
     /// above the lowest that so many bytes hold.
     fn sortable_int(&mut self, n: i64) {
+        self.int_behind(n, |length| if n < 0 { NEGATIVE - length } else { POSITIVE + length });
+    }
+
+    /// In as few bytes as it takes; `tag` makes the byte before them from their number.
+    fn int_behind(&mut self, n: i64, tag: impl FnOnce(u8) -> u8) {
         let magnitude = if n < 0 { !n } else { n } as u64;
         let length = (u64::BITS - magnitude.leading_zeros()).div_ceil(8) as u8;
-        self.byte(if n < 0 { NEGATIVE - length } else { POSITIVE + length });
+        self.byte(tag(length));
         self.raw(&n.to_be_bytes()[8 - usize::from(length)..]);
     }
 
@@ -148,17 +149,7 @@ impl<'a> Reader<'a> {
                 Value::Text(std::str::from_utf8(bytes).map_err(|_| Malformed)?.into())
             }
             BIG_INT_END.. if first > BIG_INT_END => return Err(Malformed),
-            BIG_INT.. => {
-                let stored = self.take((first - BIG_INT).into())?;
-                let mut bytes = [0; 8];
-                bytes[8 - stored.len()..].copy_from_slice(stored);
-                let n = i64::from_be_bytes(bytes);
-                // In no more bytes than it takes.
-                if n <= SMALL_INT_MAX || stored[0] == 0 {
-                    return Err(Malformed);
-                }
-                Value::Int(n)
-            }
+            BIG_INT.. => Value::Int(Some(self.int_behind(POSITIVE + (first - BIG_INT))?).filter(|n| *n > SMALL_INT_MAX).ok_or(Malformed)?),
             part => key.0.get(usize::from(part - KEY_PART)).ok_or(Malformed)?.clone(),
         })
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use super::value::bytes_of_hex;
 use super::{ColumnType, Family, SiteTable, Value};
 
 /// Rows of a table whose key is a whole number, from one key to another.
@@ -28,15 +29,9 @@ pub struct Sum {
 impl Sum {
     /// As servers tell it. None: that is no SHA-256.
     pub fn from_hex(rows: u64, print: &str) -> Option<Sum> {
-        let digits = print.as_bytes();
-        let mut bytes = [0; 32];
-        if digits.len() != 2 * bytes.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, digits) in bytes.iter_mut().zip(digits.chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-        }
-        Some(Sum { rows, print: bytes })
+        // Which takes a sign for a digit.
+        let bytes = bytes_of_hex(print).filter(|_| print.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        Some(Sum { rows, print: bytes.try_into().ok()? })
     }
 }
 

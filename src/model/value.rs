@@ -275,8 +275,12 @@ impl Key {
     }
 
     pub fn from_hex(hex: &str) -> Option<Key> {
-        let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
-        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(digit).collect::<Option<_>>()?;
-        Key::decode(&bytes).ok()
+        Key::decode(&bytes_of_hex(hex)?).ok()
     }
+}
+
+/// The bytes that are written as two digits each. None: they are not.
+pub(super) fn bytes_of_hex(hex: &str) -> Option<Vec<u8>> {
+    let digit = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
+    (0..hex.len()).step_by(2).map(digit).collect()
 }
