@@ -43,6 +43,8 @@ mod armed {
         pub moment: &'static str,
     }
 
+    /// `tests/ledger_formats.rs` passes them.
+    const NO_SITES: &[&str] = &[];
     const EVERY: &[&str] = &["mariadb", "postgres", "sqlite"];
     const MARIADB_POSTGRES: &[&str] = &["mariadb", "postgres"];
     const MARIADB_SQLITE: &[&str] = &["mariadb", "sqlite"];
@@ -58,6 +60,8 @@ mod armed {
     pub const POINTS: &[Point] = &[
         point("ledger.making", EVERY, "the ledger's tables are made and not committed"),
         point("ledger.made", EVERY, "the ledger is there and empty"),
+        point("ledger.upgrading", NO_SITES, "a ledger of an earlier format is rewritten and not committed"),
+        point("ledger.upgraded", NO_SITES, "it has the present format"),
         point("ledger.numbered", EVERY, "a stretch of markers' numbers is set aside"),
         point("ledger.site-registered", EVERY, "a site has its number, those after it may not"),
         point("ledger.table-registered", EVERY, "a table has its number, those after it may not"),

@@ -8,6 +8,8 @@ mod pair;
 use std::path::{Path, PathBuf};
 
 use pair::Pair;
+#[cfg(debug_assertions)]
+use rosterd::crash::{EXIT_CODE, VARIABLE};
 use rosterd::ledger::FORMAT;
 use rusqlite::{Connection, OpenFlags};
 
@@ -98,6 +100,34 @@ fn each_format_is_opened_and_gone_on_with() {
         pair.until(&mut running, &format!("a new row, by a ledger of format {format}"), arrived);
         running.stop();
         has_all(&pair);
+    }
+}
+
+/// The format that the file is in, as whoever opens it next sees it.
+fn format_of(pair: &Pair) -> i64 {
+    let db = Connection::open(pair.path(FILES[0])).unwrap();
+    db.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap()
+}
+
+/// Only where the points at which the daemon can die are built in.
+#[cfg(debug_assertions)]
+#[test]
+fn a_crash_while_a_ledger_is_brought_to_this_format_loses_nothing_of_it() {
+    for format in 1..FORMAT {
+        for (point, then) in [("ledger.upgrading", format), ("ledger.upgraded", FORMAT)] {
+            let pair = stored(format);
+            let status = pair.start_with(&[(VARIABLE, point)]).ended();
+            assert_eq!(status.code(), Some(EXIT_CODE), "{point} was not passed: {}", pair.log());
+            assert_eq!(format_of(&pair), then, "format {format} after {point}");
+            has_all(&pair);
+            let mut running = pair.start();
+            pair.sql("hub", "INSERT INTO users VALUES (9, 'hazel')");
+            let arrived = || pair.run(&["inspect", "users", "9"]).0 == 0 && pair.count("nj") == 4;
+            pair.until(&mut running, &format!("a new row after {point} with format {format}"), arrived);
+            running.stop();
+            has_all(&pair);
+            assert_eq!(format_of(&pair), FORMAT);
+        }
     }
 }
 

@@ -17,12 +17,14 @@ pub(super) fn upgrade(db: &Connection, path: &str) -> Result<()> {
     db.execute_batch("BEGIN IMMEDIATE")?;
     let done = steps(db, from).and_then(|()| {
         db.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
+        crate::crash_point!("ledger.upgrading", "");
         Ok(db.execute_batch("COMMIT")?)
     });
     if done.is_err() && !db.is_autocommit() {
         db.execute_batch("ROLLBACK")?;
     }
     done?;
+    crate::crash_point!("ledger.upgraded", "");
     Ok(())
 }
 

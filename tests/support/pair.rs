@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -70,8 +70,14 @@ impl Pair {
 
     /// Starts the daemon.
     pub fn start(&self) -> Running {
+        self.start_with(&[])
+    }
+
+    /// Starts the daemon with these environment variables.
+    pub fn start_with(&self, variables: &[(&str, &str)]) -> Running {
         let log = std::fs::File::create(self.path("run.log")).unwrap();
-        Running(self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+        let mut command = self.command(&["run"]);
+        Running(command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
     /// What the daemon has logged.
@@ -107,10 +113,16 @@ impl Running {
     pub fn stop(mut self) {
         // SAFETY: it has no preconditions.
         unsafe { libc::kill(self.pid() as i32, libc::SIGTERM) };
+        let status = self.ended();
+        assert!(status.success(), "the daemon ended badly: {status}");
+    }
+
+    /// Waits until it has ended.
+    pub fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             match self.0.try_wait().unwrap() {
-                Some(status) => return assert!(status.success(), "the daemon ended badly: {status}"),
+                Some(status) => return status,
                 None => assert!(begun.elapsed() < DEADLINE, "the daemon does not end"),
             }
             std::thread::sleep(Duration::from_millis(30));
