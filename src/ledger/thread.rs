@@ -288,6 +288,24 @@ mod tests {
         assert!(!waiting.has_come(&inbox));
     }
 
+    /// A commit that the disk did not take is not answered; the process ends. So this is one of its own.
+    #[test]
+    fn a_disk_that_fails_ends_the_daemon_before_anybody_is_answered() {
+        const VARIABLE: &str = "ROSTERD_TEST_DISK_FAILS";
+        const ANSWERED: i32 = 3;
+        if std::env::var_os(VARIABLE).is_none() {
+            let test = "ledger::thread::tests::a_disk_that_fails_ends_the_daemon_before_anybody_is_answered";
+            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+            let output = command.args(["--exact", test]).env(VARIABLE, "").output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+            return;
+        }
+        // There is no disk behind it: it takes what is written, and can't be synced.
+        let disk = Disk::start(Some(Path::new("/dev/null")));
+        disk.answer(Committed { replies: vec![Box::new(|_| std::process::exit(ANSWERED))], durable: true });
+        std::thread::sleep(Duration::from_secs(30));
+    }
+
     /// What was read from a commit that is not on disk yet must not get out before it.
     #[test]
     fn a_commit_is_answered_after_those_before_it() {
