@@ -71,6 +71,7 @@ impl Ledger {
         let mut query = self.db.prepare_cached("SELECT key, record FROM row WHERE tbl = ?1 AND key > ?2 ORDER BY key")?;
         let mut found = query.query(params![table.0, bound(after)])?;
         let mut sums: Vec<Summing> = choices.iter().map(|_| Summing::default()).collect();
+        let is_chosen: Vec<Vec<bool>> = choices.iter().map(|columns| (0..width).map(|at| columns.contains(&at)).collect()).collect();
         let told = |sums: Vec<Summing>, known: bool| known.then(|| sums.into_iter().map(Summing::sum).collect());
         let (mut upto, mut known, mut count) = (None, true, 0);
         while let Some(r) = found.next()? {
@@ -87,10 +88,15 @@ impl Ledger {
             if !Row::exists_in(record) {
                 continue;
             }
-            let row = Row::decode(&key, record, None, width)?;
+            Row::see_values(record, &key, |column, value| {
+                for (is_chosen, sum) in is_chosen.iter().zip(&mut sums) {
+                    if is_chosen.get(column) == Some(&true) {
+                        known &= sum.value(&value);
+                    }
+                }
+            })?;
             for (columns, sum) in choices.iter().zip(&mut sums) {
-                let values = || columns.iter().filter_map(|column| row.registers[*column].as_ref().map(|register| &register.value));
-                known &= values().count() == columns.len() && sum.add(values());
+                known &= sum.end_row() == columns.len();
             }
         }
         Ok((Stretch { after, upto: None }, told(sums, known)))
@@ -236,7 +242,7 @@ mod tests {
     use super::super::Freshness;
     use super::super::forget::tests::{held, ledger_of_two};
     use super::*;
-    use crate::model::{Dot, Life};
+    use crate::model::{Dot, Life, View};
     use crate::resolve::{Register, Row};
 
     #[test]
@@ -251,7 +257,9 @@ mod tests {
         }
         let sum = |numbers: &[i64]| {
             let mut summing = Summing::default();
-            assert!(numbers.iter().all(|n| summing.add([Value::Int(*n)].iter())));
+            for n in numbers {
+                assert!(summing.value(&View::Int(*n)) && summing.end_row() == 1);
+            }
             Some(vec![summing.sum()])
         };
         let of = |after, most| ledger.sum(table, &[vec![0]], after, most).unwrap();

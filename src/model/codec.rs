@@ -10,6 +10,38 @@ use super::{Date, DateTime, Decimal, Key, Value};
 #[error("the stored bytes are damaged or of another format")]
 pub struct Malformed;
 
+/// A value where it stands: the kinds that most columns have are not copied.
+#[derive(Clone, Debug)]
+pub enum View<'a> {
+    Null,
+    Int(i64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Other(Value),
+}
+
+impl<'a> View<'a> {
+    pub fn of(value: &'a Value) -> View<'a> {
+        match value {
+            Value::Null => View::Null,
+            Value::Int(n) => View::Int(*n),
+            Value::Text(text) => View::Text(text),
+            Value::Bytes(bytes) => View::Bytes(bytes),
+            other => View::Other(other.clone()),
+        }
+    }
+
+    pub fn into_value(self) -> Value {
+        match self {
+            View::Null => Value::Null,
+            View::Int(n) => Value::Int(n),
+            View::Text(text) => Value::Text(text.into()),
+            View::Bytes(bytes) => Value::Bytes(bytes.into()),
+            View::Other(value) => value,
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Writer(Vec<u8>);
 
@@ -214,18 +246,23 @@ impl<'a> Reader<'a> {
     }
 
     pub fn value(&mut self) -> Result<Value, Malformed> {
+        self.view().map(View::into_value)
+    }
+
+    /// As [`Reader::value`], without a copy.
+    pub fn view(&mut self) -> Result<View<'a>, Malformed> {
         Ok(match self.byte()? {
-            0 => Value::Null,
-            1 => Value::Int(self.int()?),
-            2 => Value::unsigned(self.uint()?),
-            3 => self.float()?,
-            4 => Value::Decimal(Decimal::parse(self.text()?).ok_or(Malformed)?),
-            5 => Value::Text(self.text()?.into()),
-            6 => Value::Bytes(self.bytes()?.into()),
-            7 => Value::Date(self.date()?),
-            8 => Value::Time(self.int()?),
-            9 => Value::DateTime(DateTime { date: self.date()?, us: self.int()? }),
-            10 => Value::Json(self.text()?.into()),
+            0 => View::Null,
+            1 => View::Int(self.int()?),
+            2 => View::Other(Value::unsigned(self.uint()?)),
+            3 => View::Other(self.float()?),
+            4 => View::Other(Value::Decimal(Decimal::parse(self.text()?).ok_or(Malformed)?)),
+            5 => View::Text(self.text()?),
+            6 => View::Bytes(self.bytes()?),
+            7 => View::Other(Value::Date(self.date()?)),
+            8 => View::Other(Value::Time(self.int()?)),
+            9 => View::Other(Value::DateTime(DateTime { date: self.date()?, us: self.int()? })),
+            10 => View::Other(Value::Json(self.text()?.into())),
             _ => return Err(Malformed),
         })
     }

@@ -27,7 +27,7 @@ pub(crate) mod tests;
 pub use change::{Cell, Change, Image, LogItem, Origin, Position, Transaction, weight};
 pub use civil::parse_time;
 pub use class::{Allocation, Class};
-pub use codec::{Malformed, Reader, Writer};
+pub use codec::{Malformed, Reader, View, Writer};
 pub use column::{Charset, ColumnType, Family, Fit, Refusal, Span, Special, ZeroDates};
 pub use compare::compare_types;
 pub use convert::{canonical, fit, read};

@@ -1,6 +1,6 @@
 //! How the ledger writes what it has most of: keys so that their bytes sort as they do, values in as few bytes as there can be.
 
-use super::{Date, DateTime, Decimal, Key, Malformed, Reader, Value, Writer};
+use super::{Date, DateTime, Decimal, Key, Malformed, Reader, Value, View, Writer};
 
 /// A value's first byte in a record. Below: the tags of [`Writer::value`], followed by what follows them there.
 const KEY_PART: u8 = 16;
@@ -137,20 +137,28 @@ impl Key {
 impl<'a> Reader<'a> {
     /// A value that [`Writer::compact`] wrote in the record of the row with this key.
     pub fn compact(&mut self, key: &Key) -> Result<Value, Malformed> {
+        self.compact_view(key).map(View::into_value)
+    }
+
+    /// As [`Reader::compact`], without a copy.
+    pub fn compact_view<'v>(&mut self, key: &'v Key) -> Result<View<'v>, Malformed>
+    where
+        'a: 'v,
+    {
         let Some(first) = self.peek() else { return Err(Malformed) };
         if first < KEY_PART {
-            return self.value();
+            return self.view();
         }
         self.byte()?;
         Ok(match first {
-            SMALL_INT.. => Value::Int((first & !SMALL_INT).into()),
+            SMALL_INT.. => View::Int((first & !SMALL_INT).into()),
             SHORT_TEXT.. => {
                 let bytes = self.take((first & !SHORT_TEXT).into())?;
-                Value::Text(std::str::from_utf8(bytes).map_err(|_| Malformed)?.into())
+                View::Text(std::str::from_utf8(bytes).map_err(|_| Malformed)?)
             }
             BIG_INT_END.. if first > BIG_INT_END => return Err(Malformed),
-            BIG_INT.. => Value::Int(Some(self.int_behind(POSITIVE + (first - BIG_INT))?).filter(|n| *n > SMALL_INT_MAX).ok_or(Malformed)?),
-            part => key.0.get(usize::from(part - KEY_PART)).ok_or(Malformed)?.clone(),
+            BIG_INT.. => View::Int(Some(self.int_behind(POSITIVE + (first - BIG_INT))?).filter(|n| *n > SMALL_INT_MAX).ok_or(Malformed)?),
+            part => View::of(key.0.get(usize::from(part - KEY_PART)).ok_or(Malformed)?),
         })
     }
 

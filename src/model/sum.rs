@@ -3,12 +3,10 @@
 //! It is the SHA-256 (FIPS 180-4), which every server has, of the rows' texts one after the other, in the order of their keys. A row's
 //! text is that of its values, each in a form that shows its end.
 
-use std::fmt::Write;
-
 use sha2::{Digest, Sha256};
 
 use super::value::bytes_of_hex;
-use super::{ColumnType, Family, SiteTable, Value};
+use super::{ColumnType, Family, SiteTable, Value, View};
 
 /// Rows of a table whose key is a whole number, from one key to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +38,9 @@ impl Sum {
 pub struct Summing {
     rows: u64,
     bytes: usize,
-    text: String,
+    /// Values of the row at hand.
+    values: usize,
+    text: Vec<u8>,
     digest: Sha256,
 }
 
@@ -48,39 +48,50 @@ impl Summing {
     /// Bytes of text gathered until they go into the digest.
     const TEXT: usize = 1 << 14;
 
-    /// Adds the row with the next key. False: some value has no form here.
-    pub fn add<'v>(&mut self, values: impl Iterator<Item = &'v Value>) -> bool {
-        let before = self.text.len();
-        let text = &mut self.text;
-        for value in values {
-            let _ = match value {
-                Value::Null => text.write_char('N'),
-                Value::Int(n) => write!(text, "{n},"),
-                Value::UInt(n) => write!(text, "{n},"),
-                Value::Text(s) => write!(text, "{}:", s.len()).and_then(|()| text.write_str(s)),
-                Value::Bytes(bytes) => {
-                    let _ = write!(text, "{}:", 2 * bytes.len());
-                    bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}"))
-                }
-                _ => return false,
-            };
-        }
-        self.bytes += text.len() - before;
-        self.rows += 1;
-        if text.len() >= Summing::TEXT {
-            self.digest.update(text.as_bytes());
-            text.clear();
+    /// Adds the next value of the row with the next key. False: it has no form here.
+    pub fn value(&mut self, value: &View<'_>) -> bool {
+        self.values += 1;
+        match value {
+            View::Null => self.text.push(b'N'),
+            View::Int(n) => self.number(*n, b','),
+            View::Other(Value::UInt(n)) => self.number(*n, b','),
+            View::Text(text) => {
+                self.number(text.len(), b':');
+                self.text.extend_from_slice(text.as_bytes());
+            }
+            View::Bytes(bytes) => {
+                self.number(2 * bytes.len(), b':');
+                let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+                self.text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+            }
+            View::Other(_) => return false,
         }
         true
     }
 
+    fn number(&mut self, n: impl itoa::Integer, end: u8) {
+        self.text.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+        self.text.push(end);
+    }
+
+    /// The row at hand has been added. Gives how many values it has.
+    pub fn end_row(&mut self) -> usize {
+        self.rows += 1;
+        if self.text.len() >= Summing::TEXT {
+            self.digest.update(&self.text);
+            self.bytes += self.text.len();
+            self.text.clear();
+        }
+        std::mem::take(&mut self.values)
+    }
+
     /// Of the text so far.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.text.len()
     }
 
     pub fn sum(mut self) -> Sum {
-        self.digest.update(self.text.as_bytes());
+        self.digest.update(&self.text);
         Sum { rows: self.rows, print: self.digest.finalize().into() }
     }
 }
@@ -115,9 +126,13 @@ impl SiteTable {
 mod tests {
     use super::*;
 
+    fn add(sum: &mut Summing, row: &[Value]) -> bool {
+        row.iter().all(|value| sum.value(&View::of(value))) && sum.end_row() == row.len()
+    }
+
     fn sum(rows: &[&[Value]]) -> Option<Sum> {
         let mut sum = Summing::default();
-        rows.iter().all(|row| sum.add(row.iter())).then(|| sum.sum())
+        rows.iter().all(|row| add(&mut sum, row)).then(|| sum.sum())
     }
 
     #[test]
@@ -142,7 +157,7 @@ mod tests {
         let rows: Vec<Vec<Value>> = (0..3000).map(|n| vec![Value::Int(n), Value::Text("leaf".repeat(n as usize % 90))]).collect();
         let (mut summing, mut text) = (Summing::default(), String::new());
         for row in &rows {
-            assert!(summing.add(row.iter()));
+            assert!(add(&mut summing, row));
             let [Value::Int(n), Value::Text(leaves)] = &row[..] else { panic!("two values") };
             text += &format!("{n},{}:{leaves}", leaves.len());
         }

@@ -3,7 +3,7 @@
 //! Apart from each other because they change apart: that a site has come to hold the row leaves its record as it is.
 
 use super::row::{Held, Register, Row};
-use crate::model::{Dot, Fingerprint, Key, Life, Malformed, Reader, SiteId, Value, Writer};
+use crate::model::{Dot, Fingerprint, Key, Life, Malformed, Reader, SiteId, Value, View, Writer};
 
 /// How a record is written, which its first byte says. Records stay as they are until their rows change.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -120,7 +120,11 @@ impl Form {
     }
 
     fn value(self, r: &mut Reader<'_>, key: &Key) -> Result<Value, Malformed> {
-        if self.compact { r.compact(key) } else { r.value() }
+        self.view(r, key).map(View::into_value)
+    }
+
+    fn view<'r: 'v, 'v>(self, r: &mut Reader<'r>, key: &'v Key) -> Result<View<'v>, Malformed> {
+        if self.compact { r.compact_view(key) } else { r.view() }
     }
 
     fn skip<'r>(self, r: &mut Reader<'r>) -> Result<&'r [u8], Malformed> {
@@ -276,6 +280,19 @@ impl Row {
             columns.iter().zip(&mut values).filter(|(column, _)| **column == at).for_each(|(_, found)| *found = Some(value));
         }
         Ok(Stored { form, exists: life.exists(), values })
+    }
+
+    /// Of a record: shows `see` the value of each column that is set, in their order.
+    pub fn see_values<'v>(record: &'v [u8], key: &'v Key, mut see: impl FnMut(usize, View<'v>)) -> Result<(), Malformed> {
+        let mut r = Reader::new(record);
+        let (form, _) = Form::read(&mut r)?;
+        form.stamps(&mut r, |_, _| ())?;
+        for at in 0..r.count()? {
+            if form.stamp(&mut r)?.is_some() {
+                see(at, form.view(&mut r, key)?);
+            }
+        }
+        Ok(())
     }
 
     /// Of a record: whether the row exists, and by which scan it was last seen at `site` while nothing else was to be said of that. None:

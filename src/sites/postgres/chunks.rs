@@ -31,11 +31,13 @@ struct Chunks {
     prepared: HashMap<String, Statement>,
     /// Transactions that did not end while we waited.
     long: HashSet<String>,
+    /// The session has been told to take rows in the order that their index has.
+    keeps_order: bool,
 }
 
 pub(super) async fn open(connector: &Connector) -> Result<Box<dyn ChunkReader>> {
     let client = connector.client().await?;
-    Ok(Box::new(Chunks { site: connector.site.clone(), client, prepared: HashMap::new(), long: HashSet::new() }))
+    Ok(Box::new(Chunks { site: connector.site.clone(), client, prepared: HashMap::new(), long: HashSet::new(), keeps_order: false }))
 }
 
 impl Chunks {
@@ -273,6 +275,11 @@ impl ChunkReader for Chunks {
             sql.push_str(&format!(" {} {key} {relation} ${}::bigint", if at == 0 { "WHERE" } else { "AND" }, at + 1));
         }
         sql.push_str(&format!(" ORDER BY {key}) AS t"));
+        if !self.keeps_order {
+            // A table without statistics, as after a copy, would be sorted anew for each stretch.
+            self.client.batch_execute("SET enable_sort = off").await.map_err(|error| self.driver(table, error))?;
+            self.keeps_order = true;
+        }
         let statement = self.prepare(table, sql).await?;
         let params: Vec<&(dyn ToSql + Sync)> = bounds.iter().map(|(_, bound)| bound as &(dyn ToSql + Sync)).collect();
         let row = match self.client.query_one(&statement, &params).await {
