@@ -254,7 +254,10 @@ impl<'a> Reader<'a> {
         Ok(match self.byte()? {
             0 => View::Null,
             1 => View::Int(self.int()?),
-            2 => View::Other(Value::unsigned(self.uint()?)),
+            2 => match Value::unsigned(self.uint()?) {
+                Value::Int(n) => View::Int(n),
+                value => View::Other(value),
+            },
             3 => View::Other(self.float()?),
             4 => View::Other(Value::Decimal(Decimal::parse(self.text()?).ok_or(Malformed)?)),
             5 => View::Text(self.text()?),
