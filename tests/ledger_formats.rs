@@ -94,13 +94,18 @@ fn each_format_is_opened_and_gone_on_with() {
     for format in 1..=FORMAT {
         let pair = stored(format);
         has_all(&pair);
-        let mut running = pair.start();
-        pair.sql("hub", "INSERT INTO users VALUES (9, 'hazel')");
-        let arrived = || pair.run(&["inspect", "users", "9"]).0 == 0 && pair.count("nj") == 4;
-        pair.until(&mut running, &format!("a new row, by a ledger of format {format}"), arrived);
-        running.stop();
-        has_all(&pair);
+        goes_on(&pair, &format!("a new row, by a ledger of format {format}"));
     }
+}
+
+/// A row of now arrives, and what was there stays.
+fn goes_on(pair: &Pair, what: &str) {
+    let mut running = pair.start();
+    pair.sql("hub", "INSERT INTO users VALUES (9, 'hazel')");
+    let arrived = || pair.run(&["inspect", "users", "9"]).0 == 0 && pair.count("nj") == 4;
+    pair.until(&mut running, what, arrived);
+    running.stop();
+    has_all(pair);
 }
 
 /// The format that the file is in, as whoever opens it next sees it.
@@ -120,12 +125,7 @@ fn a_crash_while_a_ledger_is_brought_to_this_format_loses_nothing_of_it() {
             assert_eq!(status.code(), Some(EXIT_CODE), "{point} was not passed: {}", pair.log());
             assert_eq!(format_of(&pair), then, "format {format} after {point}");
             has_all(&pair);
-            let mut running = pair.start();
-            pair.sql("hub", "INSERT INTO users VALUES (9, 'hazel')");
-            let arrived = || pair.run(&["inspect", "users", "9"]).0 == 0 && pair.count("nj") == 4;
-            pair.until(&mut running, &format!("a new row after {point} with format {format}"), arrived);
-            running.stop();
-            has_all(&pair);
+            goes_on(&pair, &format!("a new row after {point} with format {format}"));
             assert_eq!(format_of(&pair), FORMAT);
         }
     }
