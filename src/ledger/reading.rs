@@ -88,9 +88,9 @@ impl Ledger {
             if !Row::exists_in(record) {
                 continue;
             }
-            Row::see_values(record, &key, |column, value| {
+            Row::see_values(record, &key, width, |column, value| {
                 for (is_chosen, sum) in is_chosen.iter().zip(&mut sums) {
-                    if is_chosen.get(column) == Some(&true) {
+                    if is_chosen[column] {
                         known &= sum.value(&value);
                     }
                 }

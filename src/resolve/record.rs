@@ -131,6 +131,16 @@ impl Form {
         if self.compact { r.skip_compact() } else { r.skip_value() }
     }
 
+    /// What stands behind the values: of sites, and with all that they hold instead also the source transactions.
+    fn end(self, r: &mut Reader<'_>, life: Life, width: usize) -> Result<(Vec<Held>, Vec<u64>), Malformed> {
+        let held = match self.whole {
+            true => decode_held(r, width)?,
+            false => (self.quiet(r, life)?, Vec::new()),
+        };
+        r.end()?;
+        Ok(held)
+    }
+
     /// Sites of which only this is to be said: that a scan came by, and by which.
     fn quiet(self, r: &mut Reader<'_>, life: Life) -> Result<Vec<Held>, Malformed> {
         if self.brief && r.is_empty() {
@@ -249,11 +259,7 @@ impl Row {
             });
         }
         registers.resize(width, None);
-        let (mut held, mut transactions) = match form.whole {
-            true => decode_held(&mut r, width)?,
-            false => (form.quiet(&mut r, life)?, Vec::new()),
-        };
-        r.end()?;
+        let (mut held, mut transactions) = form.end(&mut r, life, width)?;
         if let Some(rest) = rest {
             let (loud, of) = decode_rest(rest, width)?;
             held.extend(loud);
@@ -282,17 +288,25 @@ impl Row {
         Ok(Stored { form, exists: life.exists(), values })
     }
 
-    /// Of a record: shows `see` the value of each column that is set, in their order.
-    pub fn see_values<'v>(record: &'v [u8], key: &'v Key, mut see: impl FnMut(usize, View<'v>)) -> Result<(), Malformed> {
+    /// Of a record: shows `see` the value of each column that is set, in their order. Refuses what [`Row::decode`] does.
+    pub fn see_values<'v>(record: &'v [u8], key: &'v Key, width: usize, mut see: impl FnMut(usize, View<'v>)) -> Result<(), Malformed> {
         let mut r = Reader::new(record);
-        let (form, _) = Form::read(&mut r)?;
-        form.stamps(&mut r, |_, _| ())?;
-        for at in 0..r.count()? {
-            if form.stamp(&mut r)?.is_some() {
-                see(at, form.view(&mut r, key)?);
+        let (form, life) = Form::read(&mut r)?;
+        let mut stamps = 0;
+        form.stamps(&mut r, |_, _| stamps += 1)?;
+        let stored = r.count()?;
+        if stored > width {
+            return Err(Malformed);
+        }
+        for at in 0..stored {
+            match form.stamp(&mut r)? {
+                None => {}
+                Some(stamp) if stamp < stamps => see(at, form.view(&mut r, key)?),
+                Some(_) => return Err(Malformed),
             }
         }
-        Ok(())
+        let (held, _) = form.end(&mut r, life, width)?;
+        if held.is_sorted_by(|a, b| a.site < b.site) { Ok(()) } else { Err(Malformed) }
     }
 
     /// Of a record: whether the row exists, and by which scan it was last seen at `site` while nothing else was to be said of that. None:

@@ -545,7 +545,7 @@ fn that_a_scan_came_by_is_told_by_the_record_alone() {
 }
 
 #[test]
-fn no_bytes_make_the_reading_of_a_record_panic() {
+fn no_bytes_make_the_reading_of_a_record_panic_or_differ() {
     let mut bench = Bench::shared();
     bench.sees(A, Some([5, 2]));
     bench.row.put_held(Held::quiet(SiteId(B), 3, bench.row.life));
@@ -553,6 +553,10 @@ fn no_bytes_make_the_reading_of_a_record_panic() {
     let look = |record: &[u8], rest: &[u8]| {
         let values = Row::values_in(record, &[0, 1]).and_then(|stored| stored.values(&key()));
         let _ = (Row::decode(&key(), record, Some(rest), 2), values, Row::seen_in(record, SiteId(B)));
+        let (mut seen, key) = (vec![None; 2], key());
+        let shown = Row::see_values(record, &key, 2, |at, value| seen[at] = Some(value.into_value())).map(|()| seen);
+        let values = |row: Row| row.registers.into_iter().map(|register| register.map(|found| found.value)).collect();
+        assert_eq!(shown, Row::decode(&key, record, None, 2).map(values), "{record:?}");
     };
     for at in 0..record.len().max(rest.len()) {
         look(&record[..at.min(record.len())], &rest[..at.min(rest.len())]);
